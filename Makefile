@@ -1,0 +1,37 @@
+# One command each: `make demo` runs a real task, `make test` runs the tests, `make check` is the fast gate.
+unexport PYTHONDONTWRITEBYTECODE
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test check lint types fast bench constraints clean
+
+.venv/installed: pyproject.toml setup.py constraints.txt scripts/setup thermos/host/coordinator.c
+	@scripts/setup
+
+demo: .venv/installed
+	@scripts/demo
+
+test: .venv/installed
+	$(PYTEST) -n 2 $(ARGS)
+
+fast: .venv/installed
+	$(PYTEST) -q -n 2 tests/thermos/core tests/config tests/test_architecture.py $(ARGS)
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed
+	$(BIN)/mypy
+
+check: lint types fast
+
+bench: .venv/installed
+	$(BIN)/python -m bench $(ARGS)
+
+constraints:
+	scripts/constraints
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .demo thermos/host/thermos-coordinator
