@@ -1,0 +1,163 @@
+"""What may run next. A planner holds one graph (the regular or the final processes) and the standing of each process.
+
+It is fed by the fold: after each change of a process `update` derives the standing anew from the process's counters,
+so a planner that was fed live and one that was fed after a restart are the same. Costs: a change O(successors), a
+question O(answers log n); nothing walks all processes.
+
+Rules (spec/thermos.md §2.5): a process may start when all its predecessors have *finished*; a failed one blocks its
+successors for good. `min_duration` counts from the end of the last run. Runs that were killed by a signal or lost are
+repeated without counting as failures, but every run counts towards `run_limit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from heapq import heappop, heappush
+
+from thermos.core.fold import ProcessRecord
+from thermos.core.graph import TaskGraph, build_graph
+from thermos.core.states import ProcessState
+from thermos.model import ProcessSpec
+
+
+class Standing(StrEnum):
+    """Where a process stands in the plan."""
+
+    BLOCKED = "blocked"  # a predecessor has not finished
+    READY = "ready"  # may start, maybe not before a moment
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"  # for good
+
+
+def standing(spec: ProcessSpec, record: ProcessRecord | None, run_limit: int) -> Standing:
+    """Where a process stands by its own history alone (READY also stands for blocked). `run_limit` 0: no limit."""
+    last = record.last if record else None
+    if record is None or last is None:
+        return Standing.READY
+    if not last.terminal:
+        return Standing.RUNNING
+    if last.state is ProcessState.SUCCESS and not spec.daemon:
+        return Standing.FINISHED
+    if run_limit and record.total >= run_limit:
+        return Standing.FAILED
+    if last.state is ProcessState.FAILED and spec.max_failures and record.failures >= spec.max_failures:
+        return Standing.FINISHED if spec.ephemeral else Standing.FAILED
+    return Standing.READY
+
+
+class Planner:
+    """One plan over `processes`; names of other processes in `order` are ignored."""
+
+    def __init__(
+        self,
+        processes: Sequence[ProcessSpec],
+        order: Sequence[Sequence[str]],
+        *,
+        max_concurrency: int = 0,
+        run_limit: int = 0,
+    ) -> None:
+        self._specs = {p.name: p for p in processes}
+        self._index = {p.name: i for i, p in enumerate(processes)}
+        self._names = tuple(self._index)
+        self._graph: TaskGraph = build_graph(processes, order)
+        self._waits = dict(self._graph.waits)
+        self._standing = {n: Standing.BLOCKED if self._waits[n] else Standing.READY for n in self._names}
+        self._ready = [i for n, i in self._index.items() if not self._waits[n]]  # a heap: spec order
+        self._later: list[tuple[float, int]] = []  # a heap of (ready at, index); entries may be stale
+        self._not_before: dict[str, float] = {}
+        self._max_concurrency = max_concurrency
+        self._run_limit = run_limit
+        self.ready = {n for n in self._names if not self._waits[n]}
+        self.running: set[str] = set()
+        self.failed: set[str] = set()
+        self.finished: set[str] = set()
+        self._required = sum(not p.ephemeral for p in processes)  # not ephemeral, not finished, not failed
+
+    def __contains__(self, process: str) -> bool:
+        return process in self._specs
+
+    def standing(self, process: str) -> Standing:
+        return self._standing[process]
+
+    def waits_for(self, process: str) -> list[str]:
+        """Predecessors of a blocked process that have not finished (for people; walks the graph)."""
+        return [n for n in self._names if process in self._graph.after[n] and n not in self.finished]
+
+    def update(self, record: ProcessRecord) -> None:
+        """The fold changed this process; O(its successors)."""
+        name = record.name
+        spec = self._specs[name]
+        before, after = self._standing[name], standing(spec, record, self._run_limit)
+        last = record.last
+        if last is None or (after is before and after is not Standing.READY):
+            return
+        self._standing[name] = after
+        self.running.discard(name)
+        self.ready.discard(name)
+        match after:
+            case Standing.RUNNING:
+                self.running.add(name)
+            case Standing.READY:
+                self.ready.add(name)
+                self._not_before[name] = last.ended_mono + spec.min_duration
+                heappush(self._later, (self._not_before[name], self._index[name]))
+            case Standing.FAILED:
+                self.failed.add(name)
+                self._required -= not spec.ephemeral
+            case Standing.FINISHED:
+                self.finished.add(name)
+                self._required -= not spec.ephemeral
+                self._release(name)
+
+    def _release(self, finished: str) -> None:
+        for name in self._graph.after[finished]:
+            self._waits[name] -= 1
+            if not self._waits[name] and self._standing[name] is Standing.BLOCKED:
+                self._standing[name] = Standing.READY
+                self.ready.add(name)
+                heappush(self._ready, self._index[name])
+
+    def _free_slots(self) -> int | None:
+        return None if not self._max_concurrency else max(0, self._max_concurrency - len(self.running))
+
+    def take_runnable(self, now: float) -> list[str]:
+        """The processes to start at `now` (mono), in spec order, as many as may run at once. Whoever takes them starts
+        them: they are not offered again until `update` says that they ended."""
+        while self._later and self._later[0][0] <= now:
+            heappush(self._ready, heappop(self._later)[1])
+        slots = self._free_slots()
+        taken: list[str] = []
+        while self._ready and (slots is None or len(taken) < slots):
+            name = self._names[heappop(self._ready)]
+            if name in self.ready and self._not_before.get(name, now) <= now:
+                self._standing[name] = Standing.RUNNING
+                self.ready.remove(name)
+                self.running.add(name)
+                taken.append(name)
+        return taken
+
+    @property
+    def next_wake(self) -> float | None:
+        """When (mono) a process becomes runnable by time alone; None when only an event can change anything."""
+        slots = self._free_slots()
+        if slots == 0:
+            return None
+        while self._later and self._names[self._later[0][1]] not in self.ready:
+            heappop(self._later)
+        return self._later[0][0] if self._later else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Every process has finished or failed, or is ephemeral."""
+        return self._required == 0
+
+    @property
+    def is_deadlocked(self) -> bool:
+        """Not complete, and nothing runs or will ever run: somebody waits for a failed process."""
+        return not self.is_complete and not self.running and not self.ready
+
+    def is_healthy(self, max_failures: int) -> bool:
+        """Fewer processes failed than the task allows (0: any number), and the rest can go on."""
+        return (not max_failures or len(self.failed) < max_failures) and not self.is_deadlocked
