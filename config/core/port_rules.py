@@ -1,0 +1,66 @@
+"""What makes the ports of a job usable: its announcer's portmap, and the ports its checks and processes mention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.core.finding import Finding, Plain, mapping_at, text_at
+from config.core.ports import requested_ports, resolve_portmap
+from config.core.refs import referenced_ports
+
+
+def job_ports(job: Plain) -> list[str]:
+    """Names of the ports an instance needs. Raises ValueError (PortmapCycle) for an unusable portmap."""
+    referenced = referenced_ports(mapping_at(job, "task").get("processes"))
+    return requested_ports(referenced, _portmap(job))
+
+
+def _portmap(job: Plain) -> Plain:
+    return mapping_at(mapping_at(job, "announce"), "portmap")
+
+
+def announce_findings(job: Plain, *, dedicated: bool) -> Iterator[Finding]:
+    """All that is wrong with the ports of a job."""
+    portmap = _portmap(job)
+    path = ("announce", "portmap")
+    if any("{{" in str(value) for value in portmap.values()):
+        return
+    try:
+        resolved = resolve_portmap(portmap)
+    except ValueError as error:
+        yield Finding(str(error), path)
+        return
+    static = [name for name, port in resolved.items() if isinstance(port, int)]
+    if static and not dedicated:
+        text = f"Job must be dedicated in order to specify static ports! `{static[0]}` is {resolved[static[0]]}"
+        yield Finding(text, (*path, static[0]))
+    for name in static:
+        if not 1 <= int(resolved[name]) <= 65535:
+            yield Finding(f"`{name}` is port {resolved[name]}; ports go from 1 to 65535", (*path, name))
+    yield from _primary_findings(job, resolved)
+    yield from _health_port_findings(job, resolved)
+
+
+def _primary_findings(job: Plain, resolved: Plain) -> Iterator[Finding]:
+    announce = job.get("announce")
+    primary = text_at(announce, "primary_port") if isinstance(announce, dict) else None
+    if primary is None or primary in resolved:
+        return
+    if primary not in referenced_ports(mapping_at(job, "task").get("processes")):
+        text = f"primary port `{primary}` is neither in the portmap nor used by a process, so nobody can connect to it"
+        yield Finding(text, ("announce", "primary_port"), warning=True)
+
+
+def _health_port_findings(job: Plain, resolved: Plain) -> Iterator[Finding]:
+    """A port that only a shell check mentions is never allocated."""
+    path = ("health_check_config", "health_checker", "shell", "shell_command")
+    command: object = job
+    for field in path:
+        command = command.get(field) if isinstance(command, dict) else None
+    if not isinstance(command, str) or "{{" not in command:
+        return
+    allocated = set(job_ports(job))
+    for port in referenced_ports(command):
+        if port not in allocated and port not in resolved:
+            text = f"port `{port}` is not allocated: no process mentions {{{{thermos.ports[{port}]}}}}"
+            yield Finding(text, path)

@@ -1,0 +1,47 @@
+"""References that are still unbound in resolved data: which ones, and where they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from config.core.binding import is_host_ref, unbound_text
+from config.core.finding import Finding, Path
+from config.core.ports import bad_port_text, is_bad_port, port_name
+
+_MUSTACHE = re.compile(r"{{([^{}]+)}}")
+
+
+def addresses(text: str) -> list[str]:
+    """Addresses of the references in a text, in order."""
+    return [found for found in _MUSTACHE.findall(text) if not found.startswith("&")]
+
+
+def walk_refs(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """(path, address) of every reference left in plain data."""
+    if isinstance(data, str):
+        if "{{" in data:
+            for address in addresses(data):
+                yield path, address
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield from walk_refs(value, (*path, key))
+    elif isinstance(data, list | tuple):
+        for index, value in enumerate(data):
+            yield from walk_refs(value, (*path, index))
+
+
+def ref_findings(data: Any, allowed: Callable[[str], bool] = is_host_ref) -> Iterator[Finding]:
+    """A finding per field and reference that nothing binds and the host can't bind either."""
+    for path, address in dict.fromkeys(walk_refs(data)):
+        if is_bad_port(address):
+            yield Finding(bad_port_text(address), path)
+        elif not allowed(address):
+            yield Finding(unbound_text(address), path)
+
+
+def referenced_ports(data: Any) -> list[str]:
+    """Ports that resolved data mentions, in first-seen order."""
+    names = (port_name(address) for _path, address in walk_refs(data))
+    return list(dict.fromkeys(name for name in names if name is not None))
