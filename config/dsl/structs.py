@@ -1,0 +1,380 @@
+"""Struct: named, typed fields. A class body declares them, an instance is a value, a call makes a changed copy.
+
+    class Process(Struct):
+        name = Required(String)
+        cmdline = Required(String)
+        max_failures = Default(Integer, 1)
+
+    web = Process(name="web", cmdline="serve {{thermos.ports[http]}}")
+    two = web(name="two")          # web is unchanged
+
+`web.name()` is the value with references filled, `web.has_name()` whether it is set, `Empty` unsets a field. A
+subclass has the fields of its bases.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from config.core.problem import Place
+from config.dsl.containers import adopt
+from config.dsl.jsonfilter import known_part
+from config.dsl.objects import CoercionError, Object, ShapeError, TypeCheck
+from config.dsl.places import Mark, mark_caller, place_of
+from config.dsl.refs import Namable, Ref, frozendict
+from config.dsl.report import Report, Where, describe
+from config.dsl.scopes import Chain, Fields, Hit, Keys, Scope, found
+from config.dsl.templates import Uninterpolatable
+from config.dsl.typing import Type, TypeFactory, TypeMetaclass, pickled_type, unpickled_type
+from config.dsl.values import SimpleObject, suggest
+
+
+class Empty:
+    """The value of a field that is not set (the class itself is the value)."""
+
+
+class UnknownFieldError(AttributeError):
+    """A field that the struct does not have."""
+
+
+class IsNotMappingError(ShapeError):
+    """A struct was given something that has no fields."""
+
+    def __init__(self, arg: Any, struct: str = "a struct") -> None:
+        super().__init__(f"{struct} takes fields, as in {struct}(name=...), got {arg!r}")
+        self.arg = arg
+
+
+class TypeSignature:
+    """A declared field: its type, whether it must be set, what it is if nobody sets it."""
+
+    __slots__ = ("default", "klazz", "required")
+
+    def __init__(self, cls: Any, required: bool = False, default: Any = Empty) -> None:
+        if not (isinstance(cls, type) and issubclass(cls, Object)):
+            raise ValueError(f"a field is declared with a type such as String or a Struct, got {cls!r}")
+        self.klazz: Any = cls
+        self.required = required
+        self.default: Any = default if default is Empty else adopt(cls, default)
+
+    @property
+    def empty(self) -> bool:
+        return self.default is Empty
+
+    @staticmethod
+    def wrap(declared: Any) -> TypeSignature | None:
+        """The signature of what stands in a class body, or None if that is no field."""
+        if isinstance(declared, type) and issubclass(declared, Object):
+            return TypeSignature(declared)
+        return declared if isinstance(declared, TypeSignature) else None
+
+    def serialize(self) -> tuple[Any, ...]:
+        default = () if self.empty else self.default.get()
+        return self.required, default, self.empty, self.klazz.serialize_type()
+
+    @staticmethod
+    def deserialize(form: tuple[Any, ...], type_dict: dict[Any, Any]) -> TypeSignature:
+        required, default, empty, klazz = form
+        real = TypeFactory.new(type_dict, *klazz)
+        return TypeSignature(real, required, Empty if empty else real(default))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TypeSignature) and self.serialize() == other.serialize()
+
+    def __hash__(self) -> int:
+        return hash(self.serialize())
+
+    def __repr__(self) -> str:
+        name = self.klazz.__name__
+        return f"TypeSignature({name}, required: {self.required}, default: {self.default}, empty: {self.empty})"
+
+
+def Required(cls: Any) -> Any:  # noqa: N802 - reads as a word of the language
+    """A field that must be set."""
+    return TypeSignature(cls, required=True)
+
+
+def Default(cls: Any, default: Any) -> Any:  # noqa: N802 - reads as a word of the language
+    """A field with a value of its own."""
+    return TypeSignature(cls, default=default)
+
+
+#: Methods that pystachio does not have: a field of such a name is what the user means.
+_YIELDING = ("problems", "resolve")
+
+
+def _accessor(name: str) -> Any:
+    def access(self: Structural) -> Any:
+        return self._field(name)
+
+    return access
+
+
+class StructMetaclass(TypeMetaclass):
+    """Moves the fields of a class body into TYPEMAP."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+        typemap: dict[str, TypeSignature] = {}
+        for base in reversed(bases):
+            typemap.update(getattr(base, "TYPEMAP", {}))
+        for attr, declared in list(body.items()):
+            signature = None if attr.startswith("__") else TypeSignature.wrap(declared)
+            if signature is not None:
+                typemap[attr] = signature
+                del body[attr]
+        body.setdefault("__slots__", ())
+        body["TYPEMAP"] = typemap
+        body["_UNSET"] = {attr: signature.default for attr, signature in typemap.items()}
+        body["_WALK"] = tuple((attr, f".{attr}", signature.required) for attr, signature in typemap.items())
+        body["_PARAMETERS"] = None
+        body.update((attr, _accessor(attr)) for attr in _YIELDING if attr in typemap)
+        return super().__new__(mcs, name, bases, body)
+
+
+class Structural(Object, Type, Namable, metaclass=StructMetaclass):
+    """What every struct can do; `_data` maps each field to an object or Empty."""
+
+    __slots__ = ("_data", "_mark")
+    _data: dict[str, Any]
+    _mark: Mark | None
+    TYPEMAP: ClassVar[dict[str, TypeSignature]]
+    _UNSET: ClassVar[dict[str, Any]]
+    _WALK: ClassVar[tuple[tuple[str, str, bool], ...]]
+    _PARAMETERS: ClassVar[tuple[Any, ...] | None]
+
+    def __init__(self, /, *args: Any, **fields: Any) -> None:
+        data = self._UNSET.copy()
+        _set_data(self, data)
+        for arg in args:
+            if not isinstance(arg, Mapping):
+                raise IsNotMappingError(arg, type(self).__name__)
+            self._fill(data, arg)
+        self._fill(data, fields)
+        _set_scopes(self, ())
+        _set_mark(self, mark_caller())
+
+    def _fill(self, data: dict[str, Any], fields: Mapping[str, Any]) -> None:
+        """Put objects of the declared types into `data`; raises UnknownFieldError or ShapeError."""
+        typemap = self.TYPEMAP
+        for attr, value in fields.items():
+            signature = typemap.get(attr)
+            if signature is None:
+                raise UnknownFieldError(self._unknown(attr, fields))
+            klazz = signature.klazz
+            if value is Empty or type(value) is klazz:
+                data[attr] = value
+                continue
+            try:
+                data[attr] = adopt(klazz, value)
+            except ShapeError as error:
+                raise error.within(self._step(attr, error.path)) from None
+
+    def _step(self, attr: str, path: str) -> str:
+        """`attr` as the front of a path that may go on with the name of the inner struct's type."""
+        return f"{type(self).__name__}.{attr}{'.' if path and path[0] not in '.[' else ''}"
+
+    def _unknown(self, attr: str, fields: Mapping[str, Any]) -> str:
+        given = fields.get("name", self._data.get("name"))
+        given = given.get() if isinstance(given, SimpleObject) else given
+        words = f"{type(self).__name__} `{given}`" if isinstance(given, str) else type(self).__name__
+        hint = suggest(attr, self.TYPEMAP) or f"; its fields are {', '.join(self.TYPEMAP)}"
+        return f"unknown field `{attr}` of {words}{hint}"
+
+    @classmethod
+    def _make(cls, data: dict[str, Any], mark: Mark | None) -> Self:
+        fresh = cls.__new__(cls)
+        _set_data(fresh, data)
+        _set_scopes(fresh, ())
+        _set_mark(fresh, mark)
+        return fresh
+
+    def _clone(self) -> Self:
+        return self._make(self._data, self._mark)
+
+    def __call__(self, /, *args: Any, **fields: Any) -> Self:
+        """A copy with these fields changed."""
+        data = self._data.copy()
+        for arg in args:
+            if not isinstance(arg, Mapping):
+                raise IsNotMappingError(arg, type(self).__name__)
+            self._fill(data, arg)
+        self._fill(data, fields)
+        fresh = self._make(data, mark_caller() or self._mark)
+        _set_scopes(fresh, self._scopes)
+        return fresh
+
+    def __setattr__(self, attr: str, value: Any) -> None:
+        name = type(self).__name__
+        if attr in self.TYPEMAP:
+            raise AttributeError(f"a {name} can't be changed; make a copy: new = old({attr}=...)")
+        raise UnknownFieldError(self._unknown(attr, {}))
+
+    def __delattr__(self, attr: str) -> None:
+        raise AttributeError(f"a {type(self).__name__} can't be changed; make a copy: new = old({attr}=Empty)")
+
+    def __getattr__(self, attr: str) -> Any:
+        typemap = type(self).TYPEMAP
+        if attr in typemap:
+            return lambda: self._field(attr)
+        if attr.startswith("has_") and attr[4:] in typemap:
+            return lambda: self._data[attr[4:]] is not Empty
+        if attr.startswith("_"):
+            raise AttributeError(f"{type(self).__name__} has no attribute {attr}")
+        raise UnknownFieldError(self._unknown(attr.removeprefix("has_"), {}))
+
+    def _field(self, attr: str) -> Any:
+        """One field, interpolated; the others are not looked at unless it refers to them."""
+        value = self._data[attr]
+        if value is Empty:
+            return Empty
+        inner = Fields(self._data, self._within(None))
+        return adopt(self.TYPEMAP[attr].klazz, value._interpolate(inner, {}))
+
+    def get(self) -> frozendict:
+        return frozendict((attr, value.get()) for attr, value in self._data.items() if value is not Empty)
+
+    def _place(self) -> Place | None:
+        return place_of(self._mark)
+
+    def _own_name(self, scope: Scope | None) -> str:
+        name = self._data.get("name", Empty)
+        if not isinstance(name, SimpleObject):
+            return ""
+        try:
+            return name._text(scope or Fields(self._data, self._within(None)))
+        except (CoercionError, Uninterpolatable):
+            return str(name.get())
+
+    def scopes(self) -> tuple[Namable, ...]:
+        return (Chain(Fields(self._data, self._within(None))),)
+
+    def _seek(self, keys: Keys, scope: Any) -> Hit | None:
+        first = keys[0]
+        value = self._data.get(first[1:], Empty) if first[0] == "." else Empty
+        if value is Empty:
+            return None
+        inner = Fields(self._data, self._within(scope))
+        if len(keys) == 1:
+            return value, inner
+        hit: Hit | None = value._seek(keys[1:], inner) if isinstance(value, Namable) else None
+        return hit
+
+    def find(self, ref: Ref) -> Any:
+        """The value at `ref`, in its scope; raises Namable.Error."""
+        if not ref.is_dereference():
+            raise Namable.NamingError(self, ref)
+        return found(self, ref)
+
+    def _interpolate(self, scope: Scope | None, unbound: dict[Ref, None]) -> Any:
+        inner = Fields(self._data, self._within(scope))
+        data = {}
+        for attr, value in self._data.items():
+            if value is not Empty:
+                value = adopt(self.TYPEMAP[attr].klazz, value._interpolate(inner, unbound))
+            data[attr] = value
+        return self._make(data, self._mark)
+
+    def _check(self, scope: Scope | None) -> TypeCheck:
+        inner = Fields(self._data, self._within(scope))
+        name = type(self).__name__
+        for attr, _, required in self._WALK:
+            value = self._data[attr]
+            if value is not Empty:
+                verdict = value._check(inner)
+                if not verdict.ok():
+                    return TypeCheck.failure(f"{name}[{attr}] failed: {verdict.message()}")
+            elif required:
+                return TypeCheck.failure(f"{name}[{attr}] is required.")
+        return TypeCheck.success()
+
+    def _plain(self, scope: Scope | None, report: Report, where: Where | None, key: str) -> Any:
+        data = self._data
+        inner = Fields(data, self._within(scope))
+        here = Where(where, key, self, inner)
+        out = {}
+        for attr, dotted, required in self._WALK:
+            value = data[attr]
+            if value is not Empty:
+                out[attr] = value._plain(inner, report, here, dotted)
+            elif required:
+                report.error(f"{describe(self, inner)} needs `{attr}`, which is not set", here, dotted)
+        return out
+
+    def _text(self, scope: Scope | None) -> str:
+        inner = Fields(self._data, self._within(scope))
+        name = type(self).__name__
+        parts = [f"{attr}={value._text(inner)}" for attr, value in self._data.items() if value is not Empty]
+        return f"{name}({(',' + chr(10) + ' ' * (len(name) + 1)).join(parts)})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Structural)
+            and self.TYPEMAP == other.TYPEMAP
+            and self.interpolate()[0]._data == other.interpolate()[0]._data
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.get())
+
+    def __repr__(self) -> str:
+        return self._text(None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        place = self._place()
+        return _restore, (pickled_type(type(self)), self._data, self._scopes, place)
+
+    def json_dumps(self) -> str:
+        """The interpolated fields as JSON."""
+        return json.dumps(self.interpolate()[0].get())
+
+    def json_dump(self, fp: Any) -> None:
+        fp.write(self.json_dumps())
+
+    @classmethod
+    def _filter_against_schema(cls, values: Any) -> Any:
+        return known_part(cls, values)
+
+    @classmethod
+    def json_loads(cls, json_string: str | bytes, strict: bool = False) -> Self:
+        """An object of JSON text; unknown keys are ignored at any depth, or refused if `strict`."""
+        values = json.loads(json_string)
+        return cls(values if strict else known_part(cls, values))
+
+    @classmethod
+    def json_load(cls, fp: Any, strict: bool = False) -> Self:
+        """As `json_loads`, from a file."""
+        return cls.json_loads(fp.read(), strict)
+
+    @classmethod
+    def type_factory(cls) -> str:
+        return "Struct"
+
+    @classmethod
+    def type_parameters(cls) -> tuple[Any, ...]:
+        if cls._PARAMETERS is None:
+            fields = [(attr, signature.serialize()) for attr, signature in cls.TYPEMAP.items()]
+            cls._PARAMETERS = cls.__name__, tuple(sorted(fields, key=lambda field: field[0]))
+        return cls._PARAMETERS
+
+
+class Struct(Structural):
+    """The base of what users declare."""
+
+
+_set_data = Structural.__dict__["_data"].__set__
+_set_mark = Structural.__dict__["_mark"].__set__
+_set_scopes = Object.__dict__["_scopes"].__set__
+
+
+def _restore(form: Any, data: dict[str, Any], scopes: tuple[Namable, ...], place: Place | None) -> Any:
+    fresh = unpickled_type(form)._make(data, place)
+    _set_scopes(fresh, scopes)
+    return fresh
+
+
+@TypeFactory.register("Struct")
+def _build_struct(type_dict: dict[Any, Any], name: str, fields: tuple[tuple[str, Any], ...]) -> Any:
+    body: dict[str, Any] = {attr: TypeSignature.deserialize(form, type_dict) for attr, form in fields}
+    return StructMetaclass(name, (Struct,), body)

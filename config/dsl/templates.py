@@ -1,0 +1,185 @@
+"""Text with `{{references}}`: taken apart once, expanded in a scope.
+
+`{{a.b[c]}}` is a reference; `{{&a}}` says "the text {{a}}"; `{{}}` and single braces mean nothing. Expansion replaces
+what it finds and looks again, so that `{{ports[{{which}}]}}` works inside out, until nothing more is found, at most
+MAX_ITERATIONS times. What can't be read as a reference stays as it was written and is reported as a fault, with what
+to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from config.dsl.refs import Ref
+
+MAX_ITERATIONS = 100
+
+#: A text that grows beyond this while it is expanded refers to itself; stop before it fills the memory.
+MAX_LENGTH = 4 * 1024 * 1024
+
+_TAG = re.compile(r"\{\{([^{}]+)\}\}")
+_SHOWN = 300
+
+#: Where a reference was found: the value's text, or None.
+Lookup = Callable[[tuple[str, ...]], str | None]
+
+
+class Uninterpolatable(Exception):
+    """The references go round in a circle, or on for too long."""
+
+
+class Tag(NamedTuple):
+    """One `{{…}}`: a reference, a literal, or neither; `fault` says what is wrong with it if nothing is found."""
+
+    raw: str
+    ref: Ref | None = None
+    literal: str | None = None
+    fault: str = ""
+
+
+class Expansion(NamedTuple):
+    """A text with all that could be replaced, the refs left in it, and what could not be read as a ref."""
+
+    text: str
+    unbound: tuple[Ref, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+def render_literal(content: str) -> str:
+    """How to write the text `{{content}}` so that it is not a reference."""
+    return f"{{{{&{content}{'&' if content.endswith('&') else ''}}}}}"
+
+
+def _fault(content: str) -> str:
+    """What to write instead of `{{content}}`, which is no reference."""
+    raw = f"{{{{{content}}}}}"
+    literal = f"`{render_literal(content)}` for a literal `{raw}`"
+    inner = content.strip()
+    if content.startswith("."):
+        return f"`{raw}` is not bound: write `{{{{{inner[1:]}}}}}` for a reference, or {literal}"
+    try:
+        Ref.from_address(inner)
+    except Ref.InvalidRefError:
+        return f"`{raw}` is not a reference: write {literal}, or `{{{content}}}` for single braces"
+    return f"`{raw}` has blanks: write `{{{{{inner}}}}}` for a reference, or {literal}"
+
+
+def _parse_tag(content: str) -> Tag:
+    raw = f"{{{{{content}}}}}"
+    if content[0] == "&" and len(content) > 1:
+        literal = content[1:]
+        return Tag(raw, literal=literal[:-1] if len(literal) > 1 and literal[-1] == "&" else literal)
+    try:
+        ref = Ref.from_address(content)
+    except Ref.InvalidRefError:
+        return Tag(raw, fault=_fault(content))
+    return Tag(raw, ref=ref, fault=_fault(content) if content[0] == "." else "")
+
+
+@lru_cache(maxsize=8192)
+def parse_template(text: str) -> tuple[str | Tag, ...]:
+    """The text's pieces in order: plain text and tags."""
+    pieces: list[str | Tag] = []
+    for index, piece in enumerate(_TAG.split(text)):
+        if index % 2:
+            pieces.append(_parse_tag(piece))
+        elif piece:
+            pieces.append(piece)
+    return tuple(pieces)
+
+
+def has_tags(text: str) -> bool:
+    """Whether the text has a reference, or something that looks like one (a literal is none)."""
+    return "{{" in text and any(isinstance(p, Tag) and p.literal is None for p in parse_template(text))
+
+
+def expand(text: str, lookup: Lookup) -> Expansion:
+    """Replace every reference that `lookup` finds, again and again, then undo the literals."""
+    if "{{" not in text:
+        return Expansion(text)
+    found: dict[Ref, str | None] = {}
+    for _ in range(MAX_ITERATIONS):
+        again, text = _replace_once(text, lookup, found)
+        if not again:
+            return _finish(text)
+        if len(text) > MAX_LENGTH:
+            break
+    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    raise Uninterpolatable(f"Unable to interpolate {shown}!  Maximum replacements reached.")
+
+
+def _replace_once(text: str, lookup: Lookup, found: dict[Ref, str | None]) -> tuple[bool, str]:
+    """(whether anything was replaced, the new text)."""
+    pieces: list[str] = []
+    replaced = False
+    for piece in parse_template(text):
+        if isinstance(piece, str):
+            pieces.append(piece)
+            continue
+        value = None
+        if piece.ref is not None:
+            if piece.ref not in found:
+                found[piece.ref] = lookup(piece.ref.keys)
+            value = found[piece.ref]
+        replaced = replaced or value is not None
+        pieces.append(piece.raw if value is None else value)
+    return replaced, "".join(pieces)
+
+
+def _finish(text: str) -> Expansion:
+    if "{{" not in text:
+        return Expansion(text)
+    pieces: list[str] = []
+    unbound: list[Ref] = []
+    faults: list[str] = []
+    for piece in parse_template(text):
+        if isinstance(piece, str):
+            pieces.append(piece)
+            continue
+        if piece.fault:
+            faults.append(piece.fault)
+        elif piece.ref is not None:
+            unbound.append(piece.ref)
+        pieces.append(piece.raw if piece.literal is None else f"{{{{{piece.literal}}}}}")
+    return Expansion("".join(pieces), tuple(unbound), tuple(dict.fromkeys(faults)))
+
+
+class MustacheParser:
+    """pystachio's name for this module, for files that import it."""
+
+    MAX_ITERATIONS = MAX_ITERATIONS
+    Error = Uninterpolatable
+    Uninterpolatable = Uninterpolatable
+
+    @staticmethod
+    def split(text: str, keep_aliases: bool = False) -> list[Any]:
+        """Plain texts and Refs in order; a literal is text."""
+        pieces: list[Any] = []
+        for piece in parse_template(text):
+            if isinstance(piece, str):
+                pieces.append(piece)
+            elif piece.literal is not None:
+                pieces.append(f"{{{{{'&' if keep_aliases else ''}{piece.literal}}}}}")
+            elif piece.ref is None:
+                raise Ref.InvalidRefError(piece.fault)
+            else:
+                pieces.append(piece.ref)
+        return pieces
+
+    @staticmethod
+    def resolve(text: str, *namables: Any) -> tuple[str, list[Ref]]:
+        """Expand in the namables, the first that knows a ref wins: (text, refs left)."""
+
+        def lookup(keys: tuple[str, ...]) -> str | None:
+            for namable in namables:
+                hit = namable._seek(keys, None)
+                if hit is not None:
+                    value, scope = hit
+                    return value if isinstance(value, str) else str(value._text(scope))
+            return None
+
+        done = expand(text, lookup)
+        return done.text, list(done.unbound)
