@@ -19,17 +19,17 @@ from thermos.core.states import (
 
 #: state before, event, state after: everything a run may do.
 RUN_STEPS = """
-    -        starting       WAITING
-    WAITING  forked         FORKED
-    WAITING  setup_failed   FAILED
-    WAITING  lost           LOST
-    FORKED   running        RUNNING
-    FORKED   setup_failed   FAILED
-    FORKED   lost           LOST
-    RUNNING  exited_0       SUCCESS
-    RUNNING  exited_n       FAILED
-    RUNNING  exited_signal  KILLED
-    RUNNING  lost           LOST
+    -        STARTING       WAITING
+    WAITING  FORKED         FORKED
+    WAITING  SETUP_FAILED   FAILED
+    WAITING  LOST           LOST
+    FORKED   RUNNING        RUNNING
+    FORKED   SETUP_FAILED   FAILED
+    FORKED   LOST           LOST
+    RUNNING  EXITED_OK      SUCCESS
+    RUNNING  EXITED_BAD     FAILED
+    RUNNING  EXITED_SIGNAL  KILLED
+    RUNNING  LOST           LOST
 """
 
 #: state before, states that may follow: everything a task may do.
@@ -46,10 +46,9 @@ ENDS = {"SUCCESS", "FAILED", "KILLED", "LOST"}
 def run_steps() -> dict[tuple[ProcessState | None, RunEvent], ProcessState]:
     rows = [line.split() for line in RUN_STEPS.strip().splitlines()]
     return {
-        (None if before == "-" else ProcessState(before), RunEvent(event.replace("_", " ") if "exited" in event else event)):
-        ProcessState(after)
+        (None if before == "-" else ProcessState(before), RunEvent[event]): ProcessState(after)
         for before, event, after in rows
-    }  # fmt: skip
+    }
 
 
 def task_steps() -> set[tuple[TaskState | None, TaskState]]:
