@@ -39,7 +39,7 @@ def edges(order: Iterable[Sequence[str]]) -> Iterable[tuple[str, str]]:
 
 def build_graph(processes: Sequence[ProcessSpec], order: Iterable[Sequence[str]]) -> TaskGraph:
     """The graph of these processes; edges that touch another process are left out."""
-    graph = TaskGraph(tuple(p.name for p in processes))
+    graph = TaskGraph(tuple(dict.fromkeys(p.name for p in processes)))
     graph.after = {name: [] for name in graph.names}
     graph.waits = dict.fromkeys(graph.names, 0)
     for before, after in dict.fromkeys(edges(order)):
@@ -108,7 +108,7 @@ def find_cycle(graph: TaskGraph) -> list[str]:
     left = {name for name, count in waits.items() if count}
     if not left:
         return []
-    before = {after: name for name in left for after in graph.after[name] if after in left}
+    before = {after: name for name in graph.names if name in left for after in graph.after[name] if after in left}
     path, seen = [next(name for name in graph.names if name in left)], {}
     while path[-1] not in seen:
         seen[path[-1]] = len(path) - 1
