@@ -10,6 +10,7 @@ problem is reported at once with its path and place, and the cost grows with the
 
 from config.dsl.choice import Choice
 from config.dsl.containers import List, Map
+from config.dsl.fields import Default, Empty, Required
 from config.dsl.matcher import Matcher
 from config.dsl.objects import (
     CoercionError,
@@ -32,7 +33,7 @@ from config.dsl.ranges import (
 )
 from config.dsl.refs import InvalidRefError, Namable, Ref, frozendict
 from config.dsl.scopes import Environment
-from config.dsl.structs import Default, Empty, IsNotMappingError, Required, Struct, UnknownFieldError
+from config.dsl.structs import IsNotMappingError, Struct, UnknownFieldError
 from config.dsl.templates import MustacheParser, Uninterpolatable
 from config.dsl.typing import Type, TypeFactory
 from config.dsl.values import Boolean, Enum, Float, Integer, String

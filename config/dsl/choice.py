@@ -158,7 +158,7 @@ def _restore(form: Any, value: Any, scopes: tuple[Namable, ...]) -> Any:
     return fresh._scoped(scopes) if scopes else fresh
 
 
-def Choice(*args: Any) -> Any:  # noqa: N802 - a type constructor
+def Choice(*args: Any) -> Any:
     """`Choice([A, B])` or `Choice('Name', [A, B])`."""
     name, options = args if len(args) == 2 else ("", args[0] if args else ())
     if not isinstance(options, list | tuple) or not options or not isinstance(name, str):

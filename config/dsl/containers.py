@@ -317,13 +317,13 @@ def _map_of(key: Any, value: Any) -> Any:
     return TypeMetaclass(f"{key.__name__}{value.__name__}Map", (MapContainer,), names)
 
 
-def List(kind: Any) -> Any:  # noqa: N802 - a type constructor
+def List(kind: Any) -> Any:
     """The type of lists of `kind`."""
     _require_types("List", kind)
     return _list_of(kind)
 
 
-def Map(key: Any, value: Any) -> Any:  # noqa: N802 - a type constructor
+def Map(key: Any, value: Any) -> Any:
     """The type of maps from `key` to `value`."""
     _require_types("Map", key, value)
     return _map_of(key, value)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any as Anything
 
 from config.dsl.objects import Object
-from config.dsl.refs import Component, Dereference, Index, Ref
+from config.dsl.refs import Dereference, Index, Ref, Step
 
 
 class Any:
@@ -37,9 +37,9 @@ class Matcher:
     def __init__(self, root: Anything = None) -> None:
         if root is not None and root is not Any and not isinstance(root, str):
             raise ValueError(f"Invalid root match value: {root}")
-        self._components: tuple[Component, ...] = () if root is None else (Dereference(_regex(root)),)
+        self._components: tuple[Step, ...] = () if root is None else (Dereference(_regex(root)),)
 
-    def _extend(self, component: Component) -> Matcher:
+    def _extend(self, component: Step) -> Matcher:
         longer = Matcher()
         longer._components = (*self._components, component)
         return longer

@@ -74,9 +74,7 @@ def _ranged(base: Any, limits: tuple[Number | None, ...]) -> Any:
     return TypeMetaclass(base.__name__, (_Ranged, base), names)
 
 
-def Range(  # noqa: N802 - a type constructor
-    base: Any, min: Number | None = None, max: Number | None = None, *, above: Number | None = None
-) -> Any:
+def Range(base: Any, min: Number | None = None, max: Number | None = None, *, above: Number | None = None) -> Any:
     """Integer or Float, strictly read, `min` ≤ value ≤ `max` and value > `above`."""
     if base is not Integer and base is not Float:
         raise ValueError(f"Range takes Integer or Float, got {base!r}")

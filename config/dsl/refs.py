@@ -11,7 +11,7 @@ from functools import lru_cache, total_ordering
 from typing import Any, ClassVar
 
 
-class frozendict(dict[Any, Any]):  # noqa: N801 - the name users know
+class frozendict(dict[Any, Any]):
     """A dict that can be a key; equality does not depend on the order."""
 
     def __hash__(self) -> int:  # type: ignore[override]
@@ -57,7 +57,7 @@ class Namable:
 
 
 @total_ordering
-class Component:
+class Step:
     """One step of a Ref."""
 
     __slots__ = ("_value",)
@@ -74,21 +74,21 @@ class Component:
         return hash(self._value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Component) and type(self) is type(other) and self._value == other._value
+        return isinstance(other, Step) and type(self) is type(other) and self._value == other._value
 
-    def __lt__(self, other: Component) -> bool:
+    def __lt__(self, other: Step) -> bool:
         return bool(self._value < other._value)
 
     def __repr__(self) -> str:
-        return self.FORM % self._value
+        return self.FORM % (self._value,)
 
 
-class Index(Component):
+class Index(Step):
     __slots__ = ()
     FORM = "[%s]"
 
 
-class Dereference(Component):
+class Dereference(Step):
     __slots__ = ()
     FORM = ".%s"
 
@@ -102,7 +102,7 @@ class Ref:
     """A reference into a hierarchy of named objects; equal refs have equal components."""
 
     __slots__ = ("_components", "_hash", "keys")
-    Component = Component
+    Component = Step
     Index = Index
     Dereference = Dereference
     InvalidRefError = InvalidRefError
@@ -112,7 +112,7 @@ class Ref:
     _START = re.compile(r"[a-zA-Z_.\[]")
 
     def __init__(self, components: Any) -> None:
-        self._components: tuple[Component, ...] = tuple(components)
+        self._components: tuple[Step, ...] = tuple(components)
         self.keys = tuple(str(component) for component in self._components)
         self._hash = hash(self.keys)
 
@@ -145,10 +145,10 @@ class Ref:
     def scoped_to(self, ref: Ref) -> Ref | None:
         return Ref.subscope(self, ref)
 
-    def components(self) -> tuple[Component, ...]:
+    def components(self) -> tuple[Step, ...]:
         return self._components
 
-    def action(self) -> Component:
+    def action(self) -> Step:
         return self._components[0]
 
     def rest(self) -> Ref:

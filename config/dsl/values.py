@@ -14,7 +14,7 @@ from config.dsl.refs import Namable, Ref
 from config.dsl.report import Report, Where
 from config.dsl.scopes import Scope, expand_in
 from config.dsl.templates import Expansion, Uninterpolatable, has_tags
-from config.dsl.typing import Type, TypeFactory, pickled_type, unpickled_type
+from config.dsl.typing import Type, TypeFactory, TypeMetaclass, pickled_type, unpickled_type
 
 #: Single braces round one of our names: the f of an f-string has taken the other pair.
 _EATEN = re.compile(r"(?<![{$])\{((?:thermos|mesos)\.[^{}\s]+)\}(?!\})")
@@ -297,7 +297,7 @@ class EnumContainer(SimpleObject):
 
 @TypeFactory.register("Enum")
 def _build_enum(type_dict: dict[Any, Any], name: str, values: tuple[str, ...]) -> type:
-    return type(EnumContainer)(name, (EnumContainer,), {"VALUES": tuple(values), "__slots__": ()})
+    return TypeMetaclass(name, (EnumContainer,), {"VALUES": tuple(values), "__slots__": ()})
 
 
 def _register_simple(kind: type[SimpleObject]) -> None:
@@ -308,7 +308,7 @@ for _kind in (String, Integer, Float, Boolean):
     _register_simple(_kind)
 
 
-def Enum(*stuff: Any) -> Any:  # noqa: N802 - a type constructor
+def Enum(*stuff: Any) -> Any:
     """`Enum('a', 'b')` or `Enum('Name', ('a', 'b'))`."""
     if len(stuff) == 2 and isinstance(stuff[0], str) and isinstance(stuff[1], list | tuple):
         name, values = stuff
