@@ -84,7 +84,7 @@ def _build_modules(extra: dict[str, dict[str, Any]]) -> dict[str, ModuleType]:
 
 
 class _UsersModules:
-    """A finder put first: our plain-named packages are looked for in the user's directories only."""
+    """A finder put first: our plain-named packages are looked for in the user's directory only."""
 
     def __init__(self, directories: Sequence[str]) -> None:
         self.directories = list(directories)
@@ -117,18 +117,19 @@ def _forget_users(before: set[str], directories: Sequence[str]) -> None:
 
 
 @contextmanager
-def serving(directories: Sequence[str] = (), extra: dict[str, dict[str, Any]] | None = None) -> Iterator[None]:
-    """While open, imports mean what a user's file in `directories` means by them. May be nested.
+def serving(directory: str | None = None, extra: dict[str, dict[str, Any]] | None = None) -> Iterator[None]:
+    """While open, imports mean what a user's file in `directory` means by them. May be nested.
 
-    What was imported from the user's directories is forgotten afterwards; an inner `serving` starts afresh.
+    What was imported from the user's directory is forgotten afterwards; an inner `serving` starts afresh.
     """
+    directories = [] if directory is None else [directory]
     hidden = ("pystachio", *OUR_PACKAGES)
     kept = _take_modules(hidden)
     finder = _UsersModules(directories)
     path, before = list(sys.path), set(sys.modules)
     sys.modules.update(_build_modules(extra or {}))
     sys.meta_path.insert(0, finder)
-    sys.path[:0] = [entry for entry in directories if entry not in path]
+    sys.path[:0] = directories
     importlib.invalidate_caches()
     try:
         yield
