@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -86,8 +86,8 @@ def _build_modules(extra: dict[str, dict[str, Any]]) -> dict[str, ModuleType]:
 class _UsersModules:
     """A finder put first: our plain-named packages are looked for in the user's directory only."""
 
-    def __init__(self, directories: Sequence[str]) -> None:
-        self.directories = list(directories)
+    def __init__(self, directories: list[str]) -> None:
+        self.directories = directories
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in OUR_PACKAGES:
@@ -98,22 +98,32 @@ class _UsersModules:
         return spec
 
 
-def _belongs(module: str, packages: Sequence[str]) -> bool:
+def _belongs(module: str, packages: Collection[str]) -> bool:
     return module.partition(".")[0] in packages
 
 
-def _take_modules(packages: Sequence[str]) -> dict[str, ModuleType]:
+def _take_modules(packages: Collection[str]) -> dict[str, ModuleType]:
     """Remove the packages and all below them from sys.modules: what was there."""
     return {name: sys.modules.pop(name) for name in list(sys.modules) if _belongs(name, packages)}
 
 
-def _forget_users(before: set[str], directories: Sequence[str]) -> None:
-    """Drop what was imported from the user's directories: another config has its own module of that name."""
-    folders = tuple(str(Path(directory).resolve()) + os.sep for directory in directories)
-    for name in set(sys.modules) - before:
-        origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None)
-        if isinstance(origin, str) and os.path.realpath(origin).startswith(folders):
-            del sys.modules[name]
+def _forget_users(before: set[str], directory: str) -> None:
+    """Drop the modules that lie right in the user's directory: another config has its own of that name."""
+    folder = os.path.realpath(directory)
+    tops = {
+        name for name in set(sys.modules) - before if "." not in name and _holding_folder(sys.modules[name]) == folder
+    }
+    for name in [name for name in sys.modules if name not in before and _belongs(name, tops)]:
+        del sys.modules[name]
+
+
+def _holding_folder(module: ModuleType) -> str | None:
+    """The directory in which a module's file, or its package's folder, lies."""
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
+    if not isinstance(origin, str) or not origin.endswith(".py"):
+        return None
+    path = Path(os.path.realpath(origin))
+    return str(path.parent.parent if path.name == "__init__.py" else path.parent)
 
 
 @contextmanager
@@ -137,5 +147,6 @@ def serving(directory: str | None = None, extra: dict[str, dict[str, Any]] | Non
         sys.meta_path.remove(finder)
         sys.path[:] = path
         _take_modules(hidden)
-        _forget_users(before, directories)
+        if directory is not None:
+            _forget_users(before, directory)
         sys.modules.update(kept)

@@ -9,9 +9,10 @@ A subclass says how to walk itself, each time in the scope of its holder: `_inte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-from config.core.problem import Place, Problem
+from config.core.problem import Place, Problem, is_error
 from config.dsl.refs import Namable, Ref, Value
 from config.dsl.report import Report, Where
 from config.dsl.scopes import Binding, Chain, Environment, Scope
@@ -204,16 +205,18 @@ def resolve(obj: Object) -> Resolved:
     return Resolved(data, list(report.unbound), report.problems)
 
 
-def unbound_problems(obj: Object, is_allowed: Any) -> list[Problem]:
-    """A problem for every value that holds a ref for which `is_allowed(ref)` is false."""
+def unbound_problems(obj: Object, is_allowed: Callable[[Ref], bool]) -> list[Problem]:
+    """A problem for each value that `problems()` accepts, but that holds a ref not allowed to stay."""
     report = Report(obj)
     obj._plain(None, report, None, "")
-    return [
-        report.problem_at(f"{unbound_text(ref)}", site)
+    told = {problem.field for problem in report.problems if is_error(problem)}
+    found = [
+        report.problem_at(unbound_text(ref), site)
         for ref, sites in report.unbound.items()
         if not is_allowed(ref)
         for site in dict.fromkeys(sites)
     ]
+    return [problem for problem in found if problem.field not in told]
 
 
 def unbound_text(ref: Ref) -> str:

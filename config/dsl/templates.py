@@ -17,8 +17,11 @@ from config.dsl.refs import Ref
 
 MAX_ITERATIONS = 100
 
-#: A text that grows beyond this while it is expanded refers to itself; stop before it fills the memory.
-MAX_LENGTH = 4 * 1024 * 1024
+#: A text that grows by more than this while it is expanded refers to itself; stop before it fills the memory.
+MAX_GROWTH = 1024 * 1024
+
+#: Longer texts are taken apart each time instead of being kept.
+_CACHED = 10_000
 
 _TAG = re.compile(r"\{\{([^{}]+)\}\}")
 _SHOWN = 300
@@ -79,9 +82,12 @@ def _parse_tag(content: str) -> Tag:
     return Tag(raw, ref=ref, fault=_fault(content) if content[0] == "." else "")
 
 
-@lru_cache(maxsize=8192)
 def parse_template(text: str) -> tuple[str | Tag, ...]:
     """The text's pieces in order: plain text and tags."""
+    return _parse_cached(text) if len(text) <= _CACHED else _parse(text)
+
+
+def _parse(text: str) -> tuple[str | Tag, ...]:
     pieces: list[str | Tag] = []
     for index, piece in enumerate(_TAG.split(text)):
         if index % 2:
@@ -89,6 +95,9 @@ def parse_template(text: str) -> tuple[str | Tag, ...]:
         elif piece:
             pieces.append(piece)
     return tuple(pieces)
+
+
+_parse_cached = lru_cache(maxsize=8192)(_parse)
 
 
 def has_tags(text: str) -> bool:
@@ -101,11 +110,12 @@ def expand(text: str, lookup: Lookup) -> Expansion:
     if "{{" not in text:
         return Expansion(text)
     found: dict[Ref, str | None] = {}
+    limit = len(text) + MAX_GROWTH
     for _ in range(MAX_ITERATIONS):
         again, text = _replace_once(text, lookup, found)
         if not again:
             return _finish(text)
-        if len(text) > MAX_LENGTH:
+        if len(text) > limit:
             break
     shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
     raise Uninterpolatable(f"Unable to interpolate {shown}!  Maximum replacements reached.")
