@@ -171,6 +171,9 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 _KINDS = frozenset(str(kind.__struct_config__.tag) for kind in AnyRecord.__args__)
 
+#: What decoding a forged line may raise; msgspec.ValidationError is a DecodeError.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class _Kind(msgspec.Struct):
     kind: str
@@ -210,14 +213,14 @@ def decode_line(raw: bytes, offset: int = 0) -> Line | BadLine:
         return BadLine(offset, "wrong checksum")
     try:
         return Line(offset, raw, _DECODER.decode(body))
-    except msgspec.DecodeError as error:  # ValidationError is one of these
+    except _UNREADABLE as error:
         return _unknown_or_bad(raw, body, offset, error)
 
 
 def _unknown_or_bad(raw: bytes, body: bytes, offset: int, error: Exception) -> Line | BadLine:
     try:
         kind = msgspec.json.decode(body, type=_Kind).kind
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return BadLine(offset, f"no record: {error}")
     if kind in _KINDS:
         return BadLine(offset, f"bad {kind} record: {error}")
@@ -225,27 +228,33 @@ def _unknown_or_bad(raw: bytes, body: bytes, offset: int, error: Exception) -> L
 
 
 class RecordReader:
-    """Bytes in, lines out. An unfinished last line is kept until its LF comes; it never owns a file."""
+    """Bytes in, lines out. An unfinished last line is kept until its LF comes; it never owns a file. What is given out
+    does not depend on how the bytes were cut; of a line that is too long only the length is kept."""
 
-    __slots__ = ("_rest", "offset")
+    __slots__ = ("_rest", "_skipped", "offset")
 
     def __init__(self, offset: int = 0) -> None:
         self.offset = offset  # where the next line begins
         self._rest = b""
+        self._skipped = 0  # bytes at the beginning of the unfinished line that were dropped
 
     def feed(self, data: bytes) -> Iterator[Line | BadLine]:
         """Every complete line of what was fed so far and not yet given out."""
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for text in lines:
-            offset = self.offset
-            self.offset += len(text) + 1
-            if text:  # an empty line separates a torn one from the next; it says nothing
+            offset, size = self.offset, self._skipped + len(text)
+            self.offset += size + 1
+            self._skipped = 0
+            if size > MAX_LINE:
+                yield BadLine(offset, f"longer than {MAX_LINE} bytes")
+            elif text:  # an empty line separates a torn one from the next; it says nothing
                 yield decode_line(text + b"\n", offset)
         if len(self._rest) > MAX_LINE:
-            raise ValueError(f"line at byte {self.offset} is longer than {MAX_LINE} bytes")
+            self._skipped += len(self._rest)
+            self._rest = b""
 
     @property
     def pending(self) -> int:
         """Bytes of the unfinished last line."""
-        return len(self._rest)
+        return self._skipped + len(self._rest)
