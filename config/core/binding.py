@@ -31,6 +31,11 @@ def is_host_ref(address: str) -> bool:
     return address in HOST_REFS or port_name(address) is not None
 
 
+def is_task_ref(address: str) -> bool:
+    """Whether `address` may stay unbound in a task until a runner binds it."""
+    return address in ("thermos.task_id", "thermos.user") or port_name(address) is not None
+
+
 def host_context(
     *,
     ports: Mapping[str, int],
@@ -38,19 +43,32 @@ def host_context(
     user: str | None = None,
     instance: int | None = None,
     hostname: str | None = None,
-) -> dict[str, dict[str, Any]]:
-    """The values a host binds, as `mesos` and `thermos` mappings; what is None stays unbound (0 is a value)."""
-    mesos = {"instance": instance, "hostname": hostname}
-    thermos = {"task_id": task_id, "user": user}
-    return {
-        "mesos": {name: value for name, value in mesos.items() if value is not None},
-        "thermos": {name: value for name, value in thermos.items() if value is not None} | {"ports": dict(ports)},
+) -> dict[str, Any]:
+    """What a host binds, by address; what is None stays unbound (0 is a value)."""
+    values = {
+        "mesos.instance": instance,
+        "mesos.hostname": hostname,
+        "thermos.task_id": task_id,
+        "thermos.user": user,
+        **{f"thermos.ports[{name}]": port for name, port in ports.items()},
     }
+    return {address: value for address, value in values.items() if value is not None}
 
 
-def unbound_text(address: str) -> str:
-    """What to tell about a reference that nothing binds."""
-    hint = f"bind it with --bind {address}=… or .bind(…)"
-    if address.startswith(("mesos.", "thermos.")) and not is_host_ref(address):
-        hint = "there are mesos.{instance,hostname,role,cluster} and thermos.{task_id,user,ports[NAME]}"
-    return f"Config contains unbound variables: {{{{{address}}}}}; {hint}"
+def unbound_job_text(address: str) -> str:
+    """What to tell about a reference in a job that nothing binds."""
+    return f"Config contains unbound variables: {{{{{address}}}}}; {_hint(address)}"
+
+
+def unbound_task_text(address: str) -> str:
+    """What to tell about a reference in a task that nothing binds."""
+    nesting = "Make sure you are not nesting template variables"
+    return f"Unexpected unbound refs: {{{{{address}}}}}. {nesting}; {_hint(address)}"
+
+
+def _hint(address: str) -> str:
+    if address.startswith("processes["):
+        return "the task has no such process"
+    if address.partition(".")[0] in ("mesos", "thermos"):
+        return "there are mesos.{instance,hostname,role,cluster} for jobs and thermos.{task_id,user,ports[NAME]}"
+    return f"bind it with --bind {address}=… or .bind(…), or write {{{{&{address}}}}} for the text {{{{{address}}}}}"

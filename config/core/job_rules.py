@@ -64,12 +64,6 @@ def _uses_default_executor(job: Plain) -> bool:
     return bool(mapping_at(job, "executor_config").get("name", DEFAULT_EXECUTOR) == DEFAULT_EXECUTOR)
 
 
-def _counts(job: Plain) -> Iterator[Finding]:
-    instances = number_at(job, "instances")
-    if instances is not None and instances < 1:
-        yield Finding(f"a job needs at least 1 instance, got {instances}", ("instances",))
-
-
 def _cron(job: Plain) -> Iterator[Finding]:
     schedule = text_at(job, "cron_schedule")
     if schedule is not None:
@@ -94,7 +88,7 @@ def _constraints(job: Plain) -> Iterator[Finding]:
     for name, value in mapping_at(job, "constraints").items():
         if not isinstance(value, str) or "{{" in value:
             continue
-        path = ("constraints", name)
+        path = ("constraints", f"[{name}]")
         try:
             parse_constraint(value)
             refusal = dedicated_refusal(value, text_at(job, "role")) if name == "dedicated" else None
@@ -179,7 +173,6 @@ def _metadata(job: Plain) -> Iterator[Finding]:
 _RULES: tuple[Callable[[Plain], Iterator[Finding]], ...] = (
     _identifiers,
     _task,
-    _counts,
     _cron,
     _constraints,
     _updates,

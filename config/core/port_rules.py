@@ -33,10 +33,10 @@ def announce_findings(job: Plain, *, dedicated: bool) -> Iterator[Finding]:
     static = [name for name, port in resolved.items() if isinstance(port, int)]
     if static and not dedicated:
         text = f"Job must be dedicated in order to specify static ports! `{static[0]}` is {resolved[static[0]]}"
-        yield Finding(text, (*path, static[0]))
+        yield Finding(text, (*path, f"[{static[0]}]"))
     for name in static:
         if not 1 <= int(resolved[name]) <= 65535:
-            yield Finding(f"`{name}` is port {resolved[name]}; ports go from 1 to 65535", (*path, name))
+            yield Finding(f"`{name}` is port {resolved[name]}; ports go from 1 to 65535", (*path, f"[{name}]"))
     yield from _primary_findings(job, resolved)
     yield from _health_port_findings(job, resolved)
 

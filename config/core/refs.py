@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from config.core.binding import is_host_ref, unbound_text
-from config.core.finding import Finding, Path
-from config.core.ports import bad_port_text, is_bad_port, port_name
+from config.core.finding import Path
+from config.core.ports import port_name
 
 _MUSTACHE = re.compile(r"{{([^{}]+)}}")
 
@@ -30,15 +29,6 @@ def walk_refs(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(data, list | tuple):
         for index, value in enumerate(data):
             yield from walk_refs(value, (*path, index))
-
-
-def ref_findings(data: Any, allowed: Callable[[str], bool] = is_host_ref) -> Iterator[Finding]:
-    """A finding per field and reference that nothing binds and the host can't bind either."""
-    for path, address in dict.fromkeys(walk_refs(data)):
-        if is_bad_port(address):
-            yield Finding(bad_port_text(address), path)
-        elif not allowed(address):
-            yield Finding(unbound_text(address), path)
 
 
 def referenced_ports(data: Any) -> list[str]:

@@ -14,9 +14,15 @@ from config.core.finding import Finding, Plain, mapping_at, number_at
 
 MIN_PULSE_SECS = 60
 
+_NOT_NEGATIVE = ("watch_secs", "max_per_shard_failures", "max_total_failures")
+
 
 def update_findings(update: Plain, *, instances: float | None, dedicated: bool, sla_policy: bool) -> Iterator[Finding]:
     """All that is wrong with an `update_config`; paths are relative to it."""
+    for field in _NOT_NEGATIVE:
+        value = number_at(update, field)
+        if value is not None and value < 0:
+            yield Finding(f"Invalid value ({value}) specified for {field}. Value cannot be less than 0.", (field,))
     yield from _strategy_findings(update)
     pulse = number_at(update, "pulse_interval_secs")
     if pulse is not None and pulse < MIN_PULSE_SECS:

@@ -1,0 +1,142 @@
+"""A config file becomes jobs or tasks.
+
+    load_jobs("web.aurora", binds=["profile.instances=3"]).pick(name="web")
+    load_tasks("hello.thermos").pick()
+
+`.aurora` files leave their jobs in `jobs` (and API hooks in `hooks`); `.thermos` files hand over tasks with
+`export(task)`. JSON gives the same objects without Python. A ConfigError here is one line about the first thing that
+keeps the file from being read at all; what is wrong with what it defines is collected by `config.check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from config.binds import apply_binds, parse_binds
+from config.namespace import NAMES
+from config.schema import Job, Task
+from config.selection import Wanted, pick_job, pick_task
+from config.sources import ConfigSource, Sources, parse_json
+from config.userfile import UserFile
+from thermos.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class LoadedJobs:
+    """The jobs of a config with their bindings; `loadables` are all texts it was made of, fit for JSON."""
+
+    source: str
+    jobs: tuple[Any, ...]
+    hooks: tuple[Any, ...] = ()
+    loadables: Mapping[str, str] = field(default_factory=dict)
+
+    def pick(
+        self,
+        name: str | None = None,
+        *,
+        cluster: str | None = None,
+        role: str | None = None,
+        environment: str | None = None,
+    ) -> Any:
+        """The one job that is meant. Raises ConfigError with the candidates."""
+        return pick_job(self.jobs, Wanted(name, cluster, role, environment))
+
+
+@dataclass(frozen=True)
+class LoadedTasks:
+    """The tasks that a config exports (or the jobs of an `.aurora` file), with their bindings."""
+
+    source: str
+    tasks: tuple[Any, ...]
+    loadables: Mapping[str, str] = field(default_factory=dict)
+
+    def pick(self, name: str | None = None) -> Any:
+        """The one task that is meant. Raises ConfigError."""
+        return pick_task(self.tasks, name)
+
+
+def load_jobs(path_or_source: ConfigSource, *, binds: Sequence[str] = (), json: bool = False) -> LoadedJobs:
+    """Load a config and bind `NAME=VALUE`s to all its jobs. Raises ConfigError (UserError for a bad binding)."""
+    environments = parse_binds(binds)
+    sources = Sources(path_or_source)
+    if json:
+        text = sources.first()
+        jobs, hooks, name = _json_jobs(text.name, parse_json(text.name, text.text)), (), text.name
+    else:
+        file = UserFile(sources, dict(NAMES))
+        file.run()
+        name = file.name
+        jobs, hooks = _jobs(name, file.env), _listed(name, file.env.get("hooks", ()), "hooks")
+    bound = tuple(apply_binds(job, environments) for job in jobs)
+    return LoadedJobs(name, bound, hooks, sources.loadables)
+
+
+def load_tasks(path_or_source: ConfigSource, *, json: bool = False, binds: Sequence[str] = ()) -> LoadedTasks:
+    """Load what a config exports and bind `NAME=VALUE`s to it. Raises ConfigError (UserError for a bad binding)."""
+    environments = parse_binds(binds)
+    sources = Sources(path_or_source)
+    if json:
+        text = sources.first()
+        tasks: tuple[Any, ...] = (_from_json(text.name, Task, parse_json(text.name, text.text), ""),)
+        name = text.name
+    else:
+        exported: list[Any] = []
+        file = UserFile(sources, {**NAMES, "export": lambda task: exported.append(_exported(task))})
+        file.run()
+        name = file.name
+        tasks = tuple(exported) or _jobs(name, {"jobs": [], **file.env})
+    return LoadedTasks(name, tuple(apply_binds(task, environments) for task in tasks), sources.loadables)
+
+
+def _exported(task: Any) -> Any:
+    if isinstance(task, Mapping):
+        return Task(task)
+    if isinstance(task, Task | Job):
+        return task
+    raise ConfigError(f"export() takes a Task or a dict of its fields, got {type(task).__name__}")
+
+
+def _jobs(name: str, env: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the file left in `jobs`."""
+    if "jobs" not in env:
+        raise ConfigError(f"{name}: No job defined in this config! Put them in a list: jobs = [Job(…)]")
+    return tuple(_job(name, index, job) for index, job in enumerate(_listed(name, env["jobs"], "jobs")))
+
+
+def _listed(name: str, value: Any, what: str) -> tuple[Any, ...]:
+    if isinstance(value, Job) or not isinstance(value, list | tuple):
+        hint = f"; write {what} = [{what.removesuffix('s')}]" if isinstance(value, Job) else ""
+        raise ConfigError(f"{name}: `{what}` must be a list, got {type(value).__name__}{hint}")
+    return tuple(value)
+
+
+def _job(name: str, index: int, job: Any) -> Any:
+    if isinstance(job, Job):
+        return job
+    if isinstance(job, Mapping):
+        return _from_json(name, Job, job, f"jobs[{index}]: ")
+    hint = ", a Task alone; put it in a Job(task=…)" if isinstance(job, Task) else f", got {type(job).__name__}"
+    raise ConfigError(f"{name}: jobs[{index}] must be a Job{hint}")
+
+
+def _json_jobs(name: str, document: object) -> tuple[Any, ...]:
+    """`{"jobs": [{…}, …]}` or a single bare job."""
+    if isinstance(document, dict) and "jobs" in document:
+        jobs = document["jobs"]
+        if not isinstance(jobs, list):
+            raise ConfigError(f"{name}: `jobs` must be a list, got {type(jobs).__name__}")
+        return tuple(_from_json(name, Job, job, f"jobs[{index}]: ") for index, job in enumerate(jobs))
+    return (_from_json(name, Job, document, ""),)
+
+
+def _from_json(name: str, kind: Any, value: object, where: str) -> Any:
+    """An object of plain data. Raises ConfigError for what does not fit at all."""
+    words = kind.__name__.removeprefix("Mesos")
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name}: {where}a {words} is an object with fields, got {type(value).__name__}")
+    try:
+        return kind(value)
+    except (AttributeError, ValueError) as error:
+        raise ConfigError(f"{name}: {where}{' '.join(str(error).split())}") from None
