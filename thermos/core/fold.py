@@ -79,6 +79,7 @@ class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
     lost: Lost | None = None
     daemons: int = 0
     gone: bool = False
+    damaged: bool = False  # a record of this run is missing
 
     @property
     def terminal(self) -> bool:
@@ -179,7 +180,7 @@ def fold(task: TaskRecord, record: AnyRecord) -> tuple[TaskRecord, Applied]:
         case Request():
             return task, _fold_request(task, record)
         case Snapshot():
-            return msgspec.convert(record.state, TaskRecord), Applied(Outcome.CHANGED)
+            return msgspec.convert(record.state, TaskRecord, str_keys=True), Applied(Outcome.CHANGED)
         case _:
             assert_never(record)
 
@@ -293,9 +294,8 @@ def _fold_run(task: TaskRecord, record: RunRecord) -> Applied:
         return Applied(Outcome.ILLEGAL)
     if 0 <= record.seq <= run.seq:
         return Applied(Outcome.NOOP, run)  # mirrored already
-    if record.seq > run.seq + 1:
-        return Applied(Outcome.ILLEGAL, run)
     if record.seq >= 0:
+        run.damaged = run.damaged or record.seq > run.seq + 1
         run.seq = record.seq
     event = _run_event(record)
     if event is None:

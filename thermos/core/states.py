@@ -8,6 +8,8 @@ A *run* is one attempt of a process:
                             '---setup_failed----+--> FAILED
     WAITING, FORKED, RUNNING --lost--> LOST
 
+A later fact implies the earlier ones: if a record in between was damaged, `running` and `exited` still count.
+
 A *task* goes ACTIVE -> CLEANING -> FINALIZING -> one of SUCCESS, FAILED, KILLED, LOST; a phase may be cut short
 when its time is over. Entering the state one is in is what a new owner does; it changes nothing.
 
@@ -64,19 +66,20 @@ class Outcome(StrEnum):
 
 _P, _E, _T = ProcessState, RunEvent, TaskState
 
+_LIVE = (_P.WAITING, _P.FORKED, _P.RUNNING)
+
 #: (state before, event) -> state after. `None` is "no such run yet". This is THE table of a run.
 RUN_TABLE: Mapping[tuple[ProcessState | None, RunEvent], ProcessState] = {
     (None, _E.STARTING): _P.WAITING,
     (_P.WAITING, _E.FORKED): _P.FORKED,
-    (_P.WAITING, _E.SETUP_FAILED): _P.FAILED,
-    (_P.WAITING, _E.LOST): _P.LOST,
+    (_P.WAITING, _E.RUNNING): _P.RUNNING,
     (_P.FORKED, _E.RUNNING): _P.RUNNING,
+    (_P.WAITING, _E.SETUP_FAILED): _P.FAILED,
     (_P.FORKED, _E.SETUP_FAILED): _P.FAILED,
-    (_P.FORKED, _E.LOST): _P.LOST,
-    (_P.RUNNING, _E.EXITED_OK): _P.SUCCESS,
-    (_P.RUNNING, _E.EXITED_BAD): _P.FAILED,
-    (_P.RUNNING, _E.EXITED_SIGNAL): _P.KILLED,
-    (_P.RUNNING, _E.LOST): _P.LOST,
+    **{(live, _E.EXITED_OK): _P.SUCCESS for live in _LIVE},
+    **{(live, _E.EXITED_BAD): _P.FAILED for live in _LIVE},
+    **{(live, _E.EXITED_SIGNAL): _P.KILLED for live in _LIVE},
+    **{(live, _E.LOST): _P.LOST for live in _LIVE},
 }
 
 #: (state before, state after) of a task. This is THE table of a task.

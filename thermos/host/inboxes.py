@@ -1,0 +1,79 @@
+"""The inboxes of a task's processes as its owner reads them: how far each was read, and which have grown.
+
+A coordinator pokes the FIFO `wake` with its process's index after each record, so the owner reads only what has
+grown. Anything in the FIFO that is no index, and more of it than fits, means: look at all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from thermos.core.fold import TaskRecord
+from thermos.core.records import CoordinatorRecord, Line, RecordReader
+from thermos.host.checkpoint import Checkpoint
+from thermos.host.kernel import Kernel
+
+#: So many bytes in the FIFO at once (of 64 KiB) may mean that pokes were dropped.
+_MANY = 32 * 1024
+
+
+class Inboxes:
+    """Offsets by process; `grown` are those to read."""
+
+    def __init__(self, checkpoint: Checkpoint, kernel: Kernel, processes: Iterable[str]) -> None:
+        self._checkpoint = checkpoint
+        self._kernel = kernel
+        self._names = list(processes)
+        self._index = {name: i for i, name in enumerate(self._names)}
+        self._offsets: dict[str, int] = {}
+        self.grown: set[str] = set()
+
+    def wake_token(self, process: str) -> int:
+        return self._index[process]
+
+    def follow(self, process: str, offset: int) -> None:
+        """Read this inbox from `offset` on, unless it is read already."""
+        self._offsets.setdefault(process, offset)
+
+    def begin_anew(self, process: str) -> None:
+        """The inbox was removed; the next one is read from its start."""
+        self._offsets[process] = 0
+
+    def drain_wake(self) -> None:
+        """Take the pokes from the FIFO."""
+        try:
+            data = self._kernel.read(self._checkpoint.wake_fd, 2 * _MANY)
+        except BlockingIOError:
+            return
+        tokens = set(data.split(b"\n"))
+        tokens.discard(b"")
+        known = {int(token) for token in tokens if token.isdigit() and len(token) < 10}
+        if len(data) >= _MANY or len(known) < len(tokens) or max(known, default=0) >= len(self._names):
+            self.grown.update(self._offsets)
+        else:
+            self.grown.update(self._names[index] for index in known)
+
+    def news(self, process: str, task: TaskRecord) -> tuple[list[Line], int]:
+        """(records that the fold has not seen, where to go on reading once they are mirrored)."""
+        offset = self._offsets.get(process)
+        if offset is None:
+            return [], 0
+        reader = RecordReader(offset)
+        data = self._checkpoint.read_inbox(process, offset)
+        return list(_news_of(process, reader, data, task)), reader.offset
+
+    def advance(self, process: str, offset: int) -> None:
+        """Everything before `offset` is mirrored."""
+        if process in self._offsets:
+            self._offsets[process] = offset
+        self.grown.discard(process)
+
+
+def _news_of(process: str, reader: RecordReader, data: bytes, task: TaskRecord) -> Iterator[Line]:
+    """A coordinator's own kinds, about its own process, of a run that was begun, and not mirrored yet."""
+    for line in reader.feed(data):
+        if not isinstance(line, Line) or not isinstance(line.record, CoordinatorRecord):
+            continue
+        run = task.run(process, line.record.run)
+        if line.record.process == process and run is not None and line.record.seq > run.seq:
+            yield line

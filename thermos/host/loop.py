@@ -1,0 +1,119 @@
+"""The small loop that drives a runner: one selector, signals as events, timers. `thermos run` and the executor use it.
+
+Nothing polls: it sleeps until a descriptor is ready, a signal has come, or the runner's `next_wake` (or somebody's
+`call_at`) is due. Worker threads may `post` a call; it runs in the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import selectors
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from thermos.clock import Now
+from thermos.runner import Runner
+
+Call = Callable[[Now], None]
+
+
+class Loop:
+    """Drives one runner until it is done."""
+
+    def __init__(self, runner: Runner, clock: Callable[[], Now]) -> None:
+        self.runner = runner
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(runner.fileno(), selectors.EVENT_READ, runner.on_ready)
+        self._timers: list[tuple[float, int, Call]] = []
+        self._counter = 0
+        self._posted: deque[Call] = deque()
+        self._waker, self._wakee = socket.socketpair()
+        self._waker.setblocking(False)
+        self._wakee.setblocking(False)
+        self._selector.register(self._wakee, selectors.EVENT_READ, self._on_wake)
+        self._on_signal: dict[int, Call] = {}
+
+    def add_reader(self, fd: int, call: Call) -> None:
+        self._selector.register(fd, selectors.EVENT_READ, call)
+
+    def remove_reader(self, fd: int) -> None:
+        self._selector.unregister(fd)
+
+    def call_at(self, when: float, call: Call) -> None:
+        """Once, at `when` (mono)."""
+        self._counter += 1
+        heapq.heappush(self._timers, (when, self._counter, call))
+
+    def post(self, call: Call) -> None:
+        """From any thread: run `call` in the loop."""
+        self._posted.append(call)
+        with contextlib.suppress(BlockingIOError):  # it is awake anyway
+            self._waker.send(b"\0")
+
+    @contextlib.contextmanager
+    def signals(self, calls: dict[int, Call]) -> Iterator[None]:
+        """While inside, these signals are calls in the loop; afterwards everything is as before."""
+        self._on_signal = calls
+        old_fd = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        old = {signum: signal.signal(signum, _ignore) for signum in calls}
+        try:
+            yield
+        finally:
+            for signum, handler in old.items():
+                signal.signal(signum, handler)
+            signal.set_wakeup_fd(old_fd)
+            self._on_signal = {}
+
+    def run(self) -> None:
+        """Until the runner is done."""
+        while not self.runner.done:
+            for key, _ in self._selector.select(self._timeout()):
+                if self.runner.done:
+                    break
+                key.data(self._clock())
+            self._run_due()
+        self._run_posted(self._clock())
+
+    def close(self) -> None:
+        self._selector.close()
+        self._waker.close()
+        self._wakee.close()
+
+    def _timeout(self) -> float | None:
+        wakes = [self._timers[0][0]] if self._timers else []
+        if self.runner.next_wake is not None:
+            wakes.append(self.runner.next_wake)
+        return max(0.0, min(wakes) - self._clock().mono) if wakes else None
+
+    def _run_due(self) -> None:
+        now = self._clock()
+        while self._timers and self._timers[0][0] <= now.mono:
+            heapq.heappop(self._timers)[2](now)
+        wake = self.runner.next_wake
+        if not self.runner.done and wake is not None and wake <= now.mono:
+            self.runner.on_timer(now)
+
+    def _on_wake(self, now: Now) -> None:
+        """Bytes from the signal module are signal numbers, ours are zero."""
+        try:
+            data = os.read(self._wakee.fileno(), 4096)
+        except BlockingIOError:
+            return
+        for signum in data:
+            call = self._on_signal.get(signum)
+            if call is not None:
+                call(now)
+        self._run_posted(now)
+
+    def _run_posted(self, now: Now) -> None:
+        while self._posted:
+            self._posted.popleft()(now)
+
+
+def _ignore(signum: int, frame: object) -> None:
+    """The wakeup descriptor carries the signal; the handler has nothing to do."""

@@ -1,0 +1,167 @@
+"""What is left of a run whose coordinator died: found, verified, killed, reaped.
+
+A process belongs to a run when its environment carries the run's secret marker, when it is in the session of the
+run's main (and that one is still the process we started, or the member carries the marker), or when it descends from
+one of these. What can't be verified is never signalled: a pid that we know only from a file may be a stranger's.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from thermos.core.fold import Run
+from thermos.host.kernel import Kernel, Stat
+from thermos.host.spawn import RUN_MARKER
+
+#: Rounds of "find everything, kill everything": a process that forks while it is killed is found by the next one.
+_ROUNDS = 50
+_PATIENCE_MS = 2000
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep did for one run."""
+
+    killed: list[tuple[int, str]] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    main_status: int | None = None  # wait status of the main, if the kernel still knew it and told us
+
+
+def sweep(runs: Iterable[Run], kernel: Kernel) -> dict[tuple[str, int], Swept]:
+    """Kill what is left of these runs, all in one pass over /proc per round. Keys are (process, run)."""
+    boot, pidns = kernel.boot_id(), kernel.pid_namespace()
+    known = {(run.process, run.number): run for run in runs if run.boot in ("", boot) and run.pidns in (0, pidns)}
+    results = {key: Swept() for key in known}
+    for key, run in known.items():
+        results[key].main_status = _reap_main(run, kernel)
+    for _ in range(_ROUNDS):
+        found = find_members(known, kernel)
+        alive = {k: [s for s in members if s.pid not in _pids(results[k].refused)] for k, members in found.items()}
+        if not any(alive.values()):
+            break
+        for key, members in alive.items():
+            _kill_members(members, results[key], kernel)
+    for key, run in known.items():
+        if results[key].main_status is None:
+            results[key].main_status = _reap_main(run, kernel)
+    return results
+
+
+def _pids(entries: list[tuple[int, str]]) -> set[int]:
+    return {pid for pid, _ in entries}
+
+
+def _reap_main(run: Run, kernel: Kernel) -> int | None:
+    """The main of a killed coordinator lands with us as subreaper; a zombie still knows its exit status."""
+    if not run.pid:
+        return None
+    status = kernel.proc_stat(run.pid)
+    if status is None or status.start != run.pid_start or status.ppid != kernel.getpid() or status.state != "Z":
+        return None
+    return kernel.reap(run.pid)
+
+
+def find_members(runs: dict[tuple[str, int], Run], kernel: Kernel) -> dict[tuple[str, int], list[Stat]]:
+    """Living processes of each run, zombies left out."""
+    table = {pid: status for pid in kernel.proc_pids() if (status := kernel.proc_stat(pid)) is not None}
+    children: dict[int, list[Stat]] = {}
+    for status in table.values():
+        children.setdefault(status.ppid, []).append(status)
+    markers = {f"{RUN_MARKER}={run.nonce}".encode(): key for key, run in runs.items()}
+    mains = {run.pid: (key, run) for key, run in runs.items() if run.pid}
+    owner = {status.pid: key for status in table.values() if (key := _owner_of(status, mains, table, markers, kernel))}
+    pending = list(owner)
+    while pending:
+        pid = pending.pop()
+        for child in children.get(pid, ()):
+            if child.pid not in owner:
+                owner[child.pid] = owner[pid]
+                pending.append(child.pid)
+    members: dict[tuple[str, int], list[Stat]] = {key: [] for key in runs}
+    for pid, key in owner.items():
+        if table[pid].state not in ("Z", "X"):
+            members[key].append(table[pid])
+    return members
+
+
+def _owner_of(
+    status: Stat,
+    mains: dict[int, tuple[tuple[str, int], Run]],
+    table: dict[int, Stat],
+    markers: dict[bytes, tuple[str, int]],
+    kernel: Kernel,
+) -> tuple[str, int] | None:
+    if status.session in mains:
+        key, run = mains[status.session]
+        leader = table.get(run.pid)
+        if leader is not None and leader.start == run.pid_start:
+            return key
+    for variable in kernel.proc_environ(status.pid).split(b"\0"):
+        if variable in markers:
+            return markers[variable]
+    return None
+
+
+def _kill_members(members: list[Stat], result: Swept, kernel: Kernel) -> None:
+    """SIGKILL, each pid held by a pidfd and looked at again; then wait until they are dead, bounded."""
+    dying: dict[int, Stat] = {}
+    try:
+        for member in members:
+            pidfd = _signal_verified(member, result, kernel)
+            if pidfd is not None:
+                dying[pidfd] = member
+        _wait_dead(list(dying))
+    finally:
+        for pidfd in dying:
+            kernel.close(pidfd)
+    for member in dying.values():
+        if member.ppid == kernel.getpid():
+            kernel.reap(member.pid)
+
+
+def _signal_verified(member: Stat, result: Swept, kernel: Kernel) -> int | None:
+    try:
+        pidfd = kernel.pidfd_open(member.pid)
+    except OSError:
+        return None  # it has gone by itself
+    again = kernel.proc_stat(member.pid)
+    if again is None or again.start != member.start:
+        kernel.close(pidfd)
+        return None
+    entry = (member.pid, member.comm)
+    try:
+        kernel.pidfd_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        kernel.close(pidfd)
+        return None
+    except PermissionError:
+        result.refused.append(entry)
+        kernel.close(pidfd)
+        return None
+    if entry not in result.killed:
+        result.killed.append(entry)
+    return pidfd
+
+
+def _wait_dead(pidfds: list[int]) -> None:
+    poller = select.poll()
+    for pidfd in pidfds:
+        poller.register(pidfd, select.POLLIN)
+    left = len(pidfds)
+    while left:
+        ended = poller.poll(_PATIENCE_MS)
+        if not ended:
+            return  # uninterruptible sleep: the next round, or the record, names it
+        for pidfd, _ in ended:
+            poller.unregister(pidfd)
+        left -= len(ended)
+
+
+def exit_of(status: int) -> tuple[int | None, int | None]:
+    """(code, signal) of a wait status."""
+    code = os.waitstatus_to_exitcode(status)
+    return (code, None) if code >= 0 else (None, -code)

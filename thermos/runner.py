@@ -1,0 +1,430 @@
+"""The runner: owns one task, decides, and lets coordinators act. A library object without threads or signal handlers.
+
+    inbox records, ended coordinators, time, requests -> record in `runner` -> fold -> decide -> perform -> …
+
+It can die at any instruction: every effect is preceded by its record, so the next owner (`thermos.recovery.own_task`)
+folds the same records and goes on. The embedder waits for one file descriptor (an epoll set of ours) and one moment:
+
+    runner = own_task(…)
+    while not runner.done:
+        wait for runner.fileno(), or until runner.next_wake
+        runner.on_ready(now), or runner.on_timer(now)
+
+When nothing can be recorded (disk full) it starts nothing new, still stops what has to stop, and tries again with
+back-off; `trouble` says so in one line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+
+from thermos.clock import Now
+from thermos.core.actions import Action, EnterState, GiveUp, KillRun, StartRun, StopRun
+from thermos.core.fold import Applied, Run, TaskRecord, fold, take_snapshot
+from thermos.core.lifecycle import Lifecycle
+from thermos.core.planner import Planner
+from thermos.core.records import (
+    AnyRecord,
+    Exited,
+    Forked,
+    Gone,
+    Lost,
+    Released,
+    Request,
+    SetupFailed,
+    Starting,
+    TaskStatus,
+    encode_record,
+)
+from thermos.core.states import Outcome, ProcessState, TaskState
+from thermos.errors import Bug
+from thermos.host.checkpoint import CannotRecord, Checkpoint
+from thermos.host.inboxes import Inboxes
+from thermos.host.kernel import Kernel
+from thermos.host.minders import Minder, Minders
+from thermos.host.proctree import Swept, exit_of, sweep
+from thermos.host.spawn import RunOrder, Settings, find_coordinator, render_orders
+from thermos.host.users import UnknownUser, resolve_user
+from thermos.model import ProcessSpec, TaskSpec
+
+#: A `runner` file longer than this is replaced by a snapshot; an inbox longer than that begins anew.
+MAX_RUNNER_FILE = 16 * 1024 * 1024
+MAX_INBOX_FILE = 1024 * 1024
+
+#: Back-off after a record could not be written, seconds.
+_STALL_FIRST, _STALL_MAX = 0.1, 5.0
+
+#: Exit codes of a coordinator that recorded nothing, and will not do so next time (docs/coordinator.md).
+_HOPELESS = (100, 111)
+_BUSY = 4
+_RESPAWN_DELAY = 0.1
+_RESPAWN_TRIES = 5
+
+OnRecord = Callable[[AnyRecord, Applied], None]
+
+
+class Runner:
+    """Made by `thermos.recovery.own_task`."""
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        checkpoint: Checkpoint,
+        settings: Settings,
+        kernel: Kernel,
+        on_record: OnRecord | None = None,
+    ) -> None:
+        self.spec = spec
+        self.settings = settings
+        self.task = TaskRecord()
+        self.next_wake: float | None = None  # mono
+        self.trouble = ""  # why nothing can be recorded now
+        self.done = False  # terminal, recorded and filed under finished; or let go
+        self.checkpoint = checkpoint
+        self._kernel = kernel
+        self._on_record = on_record
+        self._life = Lifecycle(spec, run_limit=settings.run_limit)
+        self._specs: dict[str, ProcessSpec] = {p.name: p for p in spec.processes}
+        self._inboxes = Inboxes(checkpoint, kernel, self._specs)
+        self._minders = Minders(kernel, checkpoint.wake_fd)
+        self._dead: list[Minder] = []  # coordinators that ended
+        self._swept: dict[tuple[str, int], Swept] = {}
+        self._todo: deque[Action] = deque()
+        self._respawns: dict[tuple[str, int], tuple[float, int]] = {}  # (when, tries so far)
+        self._pending_request: Request | None = None
+        self._stall = 0.0
+        self._compact_above = MAX_RUNNER_FILE
+        me = kernel.proc_stat(kernel.getpid())
+        self._me = (kernel.getpid(), me.start if me else 0)
+
+    # what an embedder calls -----------------------------------------------------------------------
+    def fileno(self) -> int:
+        """The one descriptor to wait for."""
+        return self._minders.fileno()
+
+    @property
+    def state(self) -> TaskState | None:
+        return self.task.state
+
+    def planner_of(self, process: str) -> Planner:
+        """For people who ask why a process waits."""
+        return self._life.planner_of(process)
+
+    def on_ready(self, now: Now) -> None:
+        """The descriptor is readable."""
+        woken, ended = self._minders.poll()
+        if woken:
+            self._inboxes.drain_wake()
+        for minder in ended:
+            self._inboxes.grown.add(minder.process)
+        self._dead += ended
+        self._settle(now)
+
+    def on_timer(self, now: Now) -> None:
+        """`next_wake` has come."""
+        self._settle(now)
+
+    def kill(self, now: Now, grace: float | None = None, *, finalize: bool = True, reason: str = "") -> None:
+        """End the task as KILLED. `grace` seconds for everything; None: the task's finalization_wait; 0: now."""
+        self._request(TaskState.KILLED, now, grace, finalize and grace != 0, reason or "killed")
+
+    def lose(self, now: Now, *, reason: str = "") -> None:
+        """End the task as LOST, at once and without finalizers."""
+        self._request(TaskState.LOST, now, 0.0, False, reason or "lost")
+
+    def detach(self, now: Now) -> None:
+        """Let go: coordinators and processes go on, the next owner takes over. Raises CannotRecord."""
+        self.append(Released(at=now.wall, mono=now.mono, pid=self._kernel.getpid()))
+        self.close()
+
+    def close(self) -> None:
+        """Give up the lock and all descriptors, record nothing. Idempotent."""
+        if self.done:
+            return
+        self.done = True
+        self.next_wake = None
+        self._minders.close()
+        self.checkpoint.close()
+
+    # what recovery calls --------------------------------------------------------------------------
+    def load(self, records: list[AnyRecord]) -> None:
+        """Replay what earlier owners recorded; no effects."""
+        for record in records:
+            self.task, _ = fold(self.task, record)
+
+    def take_over(self, now: Now) -> None:
+        """Read what coordinators recorded meanwhile, watch the living ones, begin again what was never begun."""
+        self._life.rebuild(self.task)
+        for name, process in self.task.processes.items():
+            loose = [process.runs[number] for number in self.task.unsettled.get(name, ())]
+            if name in self.task.active:
+                loose.append(self._current(name))
+            if loose:
+                self._inboxes.follow(name, min(run.offset for run in loose))
+                self._inboxes.grown.add(name)
+        self._mirror_inboxes()
+        for name in list(self.task.active):
+            self._adopt_or_begin(self._current(name), now)
+        for name, numbers in list(self.task.unsettled.items()):
+            for number in numbers:
+                self._adopt_or_begin(self.task.processes[name].runs[number], now)
+        self._settle(now)
+
+    def _adopt_or_begin(self, run: Run, now: Now) -> None:
+        if run.state is ProcessState.WAITING:
+            self._respawns[run.process, run.number] = (now.mono, 0)
+        elif (run.process, run.number) not in self._minders and not self._minders.adopt(run, self.checkpoint):
+            self._dead.append(Minder(run.process, run.number, run.coordinator))
+
+    def append(self, record: AnyRecord) -> Applied:
+        """Record, then fold. Raises CannotRecord; then nothing has happened."""
+        self.checkpoint.append(record)
+        return self._fold(record)
+
+    # the loop's body ------------------------------------------------------------------------------
+    def _fold(self, record: AnyRecord) -> Applied:
+        self.task, applied = fold(self.task, record)
+        if applied.outcome is Outcome.CHANGED and applied.run is not None:
+            self._life.update(self.task, applied.run)
+        if self._on_record is not None:
+            self._on_record(record, applied)
+        return applied
+
+    def _request(self, want: TaskState, now: Now, grace: float | None, finalize: bool, reason: str) -> None:
+        if self.done or self.task.terminal:
+            return
+        self._pending_request = Request(
+            at=now.wall, mono=now.mono, want=want, grace=grace, finalize=finalize, reason=reason
+        )
+        self._settle(now)
+        if self._pending_request is not None:  # it can't be recorded; what runs is told all the same
+            for minder in self._minders:
+                self._minders.signal(*minder.key, signal.SIGQUIT if grace == 0 else signal.SIGTERM)
+
+    def _settle(self, now: Now) -> None:
+        """Everything that can be done now, until only an event or time can change anything."""
+        try:
+            if self._pending_request is not None:
+                self.append(self._pending_request)
+                self._pending_request = None
+                self._todo = deque(a for a in self._todo if not self._is_regular_start(a))
+            while not self.done and self._step(now):
+                pass
+            self._stall, self.trouble = 0.0, ""
+        except CannotRecord as error:
+            self.trouble = str(error)
+            self._stall = min(_STALL_MAX, self._stall * 2 or _STALL_FIRST)
+            self.next_wake = now.mono + self._stall
+
+    def _is_regular_start(self, action: Action) -> bool:
+        return isinstance(action, StartRun) and not self._specs[action.process].final
+
+    def _step(self, now: Now) -> bool:
+        """One round: facts first, then one decision. False when there was nothing to do."""
+        self._mirror_inboxes()
+        self._bury_dead(now)
+        self._respawn_due(now)
+        if not self._todo:
+            if self.task.terminal:
+                self.checkpoint.finish()
+                self.close()
+                return False
+            decision = self._life.decide(self.task, now)
+            self._todo.extend(decision.actions)
+            self._plan_wake(decision.next_wake)
+        acted = bool(self._todo)
+        while self._todo:
+            self._perform(self._todo[0], now)
+            self._todo.popleft()
+        return acted
+
+    def _plan_wake(self, decided: float | None) -> None:
+        moments = [when for when, _ in self._respawns.values() if when != float("inf")]
+        if decided is not None:
+            moments.append(decided)
+        self.next_wake = min(moments, default=None)
+
+    def _perform(self, action: Action, now: Now) -> None:
+        """The only place that turns a decision into an effect; asked again after CannotRecord."""
+        match action:
+            case EnterState(state, reason, stop_deadline, deadline):
+                self.append(
+                    TaskStatus(
+                        at=now.wall,
+                        mono=now.mono,
+                        state=state,
+                        reason=reason,
+                        stop_deadline=stop_deadline,
+                        deadline=deadline,
+                    )
+                )
+            case StartRun(process):
+                self._start(process, now)
+            case StopRun(process, run):
+                self._minders.signal(process, run, signal.SIGTERM)
+            case KillRun(process, run):
+                self._minders.signal(process, run, signal.SIGQUIT)
+            case GiveUp(process, run, reason):
+                self.append(Lost(at=now.wall, mono=now.mono, process=process, run=run, reason=reason))
+
+    def _compact_if_long(self, now: Now) -> None:
+        """Replace a long `runner` file by a snapshot; again only after it has doubled."""
+        if self.checkpoint.size <= self._compact_above:
+            return
+        snapshot = take_snapshot(self.task, now.wall, now.mono, now.wall)
+        self.checkpoint.replace(encode_record(snapshot))
+        self._compact_above = max(MAX_RUNNER_FILE, 2 * self.checkpoint.size)
+
+    # starting -------------------------------------------------------------------------------------
+    def _start(self, name: str, now: Now) -> None:
+        if name in self.task.active:  # recorded before, but what came after could not be
+            self._spawn(self._current(name), now)
+            return
+        self._compact_if_long(now)
+        known = self.task.processes.get(name)
+        offset = self._inbox_offset(name)
+        nonce, number = self._kernel.nonce(), known.total if known else 0
+        self.append(Starting(at=now.wall, mono=now.mono, process=name, run=number, nonce=nonce, offset=offset))
+        self._inboxes.follow(name, offset)
+        self._spawn(self._current(name), now)
+
+    def _inbox_offset(self, name: str) -> int:
+        """Where the next run's records will begin; a long inbox that nobody needs any more begins anew."""
+        size = self.checkpoint.inbox_size(name)
+        if size > MAX_INBOX_FILE and name not in self.task.unsettled:
+            self.checkpoint.drop_inbox(name)
+            self._inboxes.begin_anew(name)
+            return 0
+        return size
+
+    def _spawn(self, run: Run, now: Now) -> None:
+        """Start the coordinator of a run; that it can't be started is a failed set-up."""
+        order = RunOrder(
+            process=self._specs[run.process],
+            run=run.number,
+            nonce=run.nonce,
+            offset=run.offset,
+            wake=self._inboxes.wake_token(run.process),
+            stop_wait=self._stop_wait(run.process, now),
+            owner=self._me,
+        )
+        try:
+            if self.settings.setuid:
+                resolve_user(self.settings.user.name)  # gone since the task began? Better than to run as a stray number
+            program, argv = find_coordinator()
+            label = f"{self.checkpoint.paths.task_id}/{run.process}/{run.number}"
+            orders = render_orders(order, self.settings)
+            pid = self._kernel.spawn(program, (*argv, label), orders, self.checkpoint.dir_fd)
+            self._minders.watch(run.process, run.number, pid, self._kernel.pidfd_open(pid))
+        except UnknownUser as error:
+            self._setup_failed(run, "user", 0, str(error), now)
+        except OSError as error:
+            self._setup_failed(run, "spawn", error.errno or 0, error.strerror or "", now)
+
+    def _stop_wait(self, name: str, now: Now) -> float:
+        if self._specs[name].final and self.task.deadline:
+            return max(0.0, self.task.deadline - now.mono)
+        return self._life.stop_wait
+
+    def _current(self, name: str) -> Run:
+        run = self.task.run(name, self.task.active[name])
+        if run is None:
+            raise Bug(f"process {name} is active without a run")
+        return run
+
+    def _setup_failed(self, run: Run, stage: str, errno: int, detail: str, now: Now) -> None:
+        process, number = run.process, run.number
+        self.append(
+            SetupFailed(
+                at=now.wall, mono=now.mono, process=process, run=number, stage=stage, errno=errno, detail=detail
+            )
+        )
+
+    # facts ----------------------------------------------------------------------------------------
+    def _mirror_inboxes(self) -> None:
+        """Copy what is new in the inboxes into `runner`, then fold it; read again if that fails."""
+        while self._inboxes.grown:
+            name = next(iter(self._inboxes.grown))
+            lines, offset = self._inboxes.news(name, self.task)
+            if lines:
+                self.checkpoint.append_raw(b"".join(line.raw for line in lines))
+            self._inboxes.advance(name, offset)
+            for line in lines:
+                if line.record is not None:
+                    self._fold(line.record)
+                if isinstance(line.record, Forked):
+                    self._meet(line.record)
+
+    def _meet(self, record: Forked) -> None:
+        """The coordinator that won may be another than the one that we spawned (an earlier owner's)."""
+        minder = self._minders.get(record.process, record.run)
+        run = self.task.run(record.process, record.run)
+        if run is None or run.settled or (minder is not None and minder.pid == record.pid):
+            return
+        if not self._minders.adopt(run, self.checkpoint):
+            self._dead.append(Minder(run.process, run.number, record.pid))
+
+    def _bury_dead(self, now: Now) -> None:
+        """Their inboxes have been read to the end: what has no exit record by now never will have."""
+        lost: dict[tuple[str, int], Run] = {}
+        for minder in self._dead:
+            run = self.task.run(*minder.key)
+            if run is None or run.settled or minder.key in self._minders:
+                continue
+            if run.state is ProcessState.WAITING:
+                self._never_came(run, minder.status, now)
+            else:
+                lost[minder.key] = run
+        unswept = [run for key, run in lost.items() if key not in self._swept]
+        if unswept:
+            self._swept |= sweep(unswept, self._kernel)
+        for key, run in lost.items():
+            self._append_end(run, self._swept.get(key, Swept()), now)
+        self._dead.clear()
+        self._swept.clear()
+
+    def _append_end(self, run: Run, swept: Swept, now: Now) -> None:
+        """LOST, unless the kernel still knew how the main ended."""
+        process, number = run.process, run.number
+        if run.terminal:
+            self.append(Gone(at=now.wall, mono=now.mono, process=process, run=number))
+        elif swept.main_status is not None and not swept.killed:
+            code, signum = exit_of(swept.main_status)
+            self.append(Exited(at=now.wall, mono=now.mono, process=process, run=number, code=code, signal=signum))
+        else:
+            rebooted = run.boot not in ("", self._kernel.boot_id())
+            reason = "the host was restarted" if rebooted else "its coordinator died"
+            killed, refused = swept.killed, swept.refused
+            self.append(
+                Lost(
+                    at=now.wall,
+                    mono=now.mono,
+                    process=process,
+                    run=number,
+                    reason=reason,
+                    killed=killed,
+                    refused=refused,
+                )
+            )
+
+    def _never_came(self, run: Run, status: int | None, now: Now) -> None:
+        """A coordinator ended before it recorded anything: try the same run again, a few times."""
+        code = os.waitstatus_to_exitcode(status) if status is not None else None
+        _, tries = self._respawns.get((run.process, run.number), (0.0, 0))
+        if code in _HOPELESS or (code != _BUSY and tries >= _RESPAWN_TRIES):
+            self._respawns.pop((run.process, run.number), None)
+            self._setup_failed(run, "coordinator", 0, f"the coordinator ended with {code} before it began", now)
+            return
+        self._respawns[run.process, run.number] = (now.mono + _RESPAWN_DELAY * tries, tries + 1)
+
+    def _respawn_due(self, now: Now) -> None:
+        for (process, number), (when, tries) in list(self._respawns.items()):
+            run = self.task.run(process, number)
+            if run is None or run.state is not ProcessState.WAITING:
+                del self._respawns[process, number]
+            elif when <= now.mono and (process, number) not in self._minders:
+                self._respawns[process, number] = (float("inf"), tries)
+                self._spawn(run, now)
