@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.thermos.core.samples import any_record, exited, forked, header, one_of_each, owner, starting, status
+from tests.thermos.core.samples import any_record, exited, forked, header, one_of_each, owner, starting
 from thermos.core import records
 from thermos.core.records import (
     AnyRecord,
@@ -50,7 +50,7 @@ def bad(lines: Iterable[Line | BadLine]) -> list[BadLine]:
 
 
 def test_the_bytes_of_a_line() -> None:
-    assert encode_record(status(TaskState.ACTIVE, 1.5)) == line(
+    assert encode_record(TaskStatus(at=1.5, mono=1.5, state=TaskState.ACTIVE, reason="now ACTIVE")) == line(
         b'{"kind":"task","at":1.5,"mono":1.5,"state":"ACTIVE","reason":"now ACTIVE"}'
     )
     body = b'{"kind":"starting","at":10.0,"mono":10.0,"process":"p","run":0,"nonce":"p-0","offset":0}'
