@@ -32,6 +32,17 @@ RUN_STEPS = """
     RUNNING  LOST           LOST
 """
 
+#: The same when records in between were damaged: what comes later implies what came before.
+RUN_LEAPS = """
+    WAITING  RUNNING        RUNNING
+    WAITING  EXITED_OK      SUCCESS
+    WAITING  EXITED_BAD     FAILED
+    WAITING  EXITED_SIGNAL  KILLED
+    FORKED   EXITED_OK      SUCCESS
+    FORKED   EXITED_BAD     FAILED
+    FORKED   EXITED_SIGNAL  KILLED
+"""
+
 #: state before, states that may follow: everything a task may do.
 TASK_STEPS = """
     -           ACTIVE
@@ -44,7 +55,7 @@ ENDS = {"SUCCESS", "FAILED", "KILLED", "LOST"}
 
 
 def run_steps() -> dict[tuple[ProcessState | None, RunEvent], ProcessState]:
-    rows = [line.split() for line in RUN_STEPS.strip().splitlines()]
+    rows = [line.split() for line in (RUN_STEPS + RUN_LEAPS).splitlines() if line.strip()]
     return {
         (None if before == "-" else ProcessState(before), RunEvent[event]): ProcessState(after)
         for before, event, after in rows
@@ -61,7 +72,7 @@ def task_steps() -> set[tuple[TaskState | None, TaskState]]:
 
 
 def test_the_lists_name_only_what_exists() -> None:
-    assert len(run_steps()) == 11
+    assert len(run_steps()) == 11 + 7
     assert len(task_steps()) == 1 + 3 + 5 + 4
 
 
