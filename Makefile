@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .PHONY: demo test check lint types fast bench constraints clean
 
-.venv/installed: pyproject.toml setup.py constraints.txt scripts/setup thermos/host/coordinator.c
+.venv/installed: pyproject.toml setup.py constraints.txt scripts/setup $(wildcard thermos/host/coordinator*.[ch])
 	@scripts/setup
 
 demo: .venv/installed

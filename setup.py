@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
-SOURCE = Path("thermos/host/coordinator.c")
+SOURCES = sorted(Path("thermos/host").glob("coordinator*.c"))
 PROGRAM = "thermos/host/thermos-coordinator"
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-ffunction-sections", "-Wl,--gc-sections"]
 
@@ -25,13 +25,15 @@ def compile_coordinator(target: Path) -> bool:
     for link in (["-static"], []):
         fresh = target.with_name(target.name + ".new")
         done = subprocess.run(
-            [*compiler.split(), *FLAGS, *link, "-o", str(fresh), str(SOURCE)], capture_output=True, text=True
+            [*compiler.split(), *FLAGS, *link, "-o", str(fresh), *map(str, SOURCES)], capture_output=True, text=True
         )
         if done.returncode == 0:
             fresh.chmod(0o755)
             fresh.replace(target)
             return True
-    print(f"coordinator: {compiler} failed, the Python coordinator will be used\n{done.stderr}", file=sys.stderr)
+    print(
+        f"coordinator: {compiler} failed, the Python coordinator will be used\n{done.stderr}", file=sys.stderr
+    )
     return False
 
 

@@ -17,8 +17,8 @@ class EnterState:
 
     state: TaskState
     reason: str = ""
-    stop_deadline: float = 0.0
-    deadline: float = 0.0
+    stop_deadline: float = 0
+    deadline: float = 0
 
 
 @dataclass(frozen=True, slots=True)

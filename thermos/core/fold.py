@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import msgspec
+from msgspec import structs
 
 from thermos.core.records import (
     AnyRecord,
@@ -219,12 +220,18 @@ def _fold_request(task: TaskRecord, record: Request) -> Applied:
     before = task.request
     if before is not None and not _is_stronger(record, before):
         return Applied(Outcome.NOOP)
+    if before is not None and before.want is record.want:
+        graces = [r.grace for r in (before, record) if r.grace is not None]
+        record = structs.replace(
+            record, grace=min(graces, default=None), finalize=before.finalize and record.finalize
+        )
     task.request, task.request_pending = record, True
     return Applied(Outcome.CHANGED)
 
 
 def _is_stronger(new: Request, old: Request) -> bool:
-    """Asking again changes nothing; asking to be quicker, or to give up, does."""
+    """Asking again changes nothing; asking to be quicker, or to give up, does. What was said stays said: a request
+    that is stronger in one thing takes nothing back in the other."""
     if old.want is not new.want:
         return new.want is TaskState.LOST
     grace = float("inf") if new.grace is None else new.grace

@@ -65,8 +65,8 @@ class TaskStatus(Record, frozen=True, kw_only=True, tag="task", omit_defaults=Tr
 
     state: TaskState
     reason: str = ""
-    stop_deadline: float = 0.0  # until here processes may leave politely
-    deadline: float = 0.0  # until here finalizers may run
+    stop_deadline: float = 0  # until here processes may leave politely
+    deadline: float = 0  # until here finalizers may run
 
 
 class Request(Record, frozen=True, kw_only=True, tag="request", omit_defaults=True):

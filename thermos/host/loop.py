@@ -73,7 +73,7 @@ class Loop:
         """Until the runner is done."""
         while not self.runner.done:
             for key, _ in self._selector.select(self._timeout()):
-                if self.runner.done:
+                if self._is_over():
                     break
                 key.data(self._clock())
             self._run_due()
@@ -83,6 +83,10 @@ class Loop:
         self._selector.close()
         self._waker.close()
         self._wakee.close()
+
+    def _is_over(self) -> bool:
+        """A call may have ended the runner, and closed what the others would read."""
+        return self.runner.done
 
     def _timeout(self) -> float | None:
         wakes = [self._timers[0][0]] if self._timers else []

@@ -1,0 +1,470 @@
+/*
+ * The coordinator minds one run of one process. docs/coordinator.md is its contract; coordinator.py keeps the same.
+ *
+ * Its life:   orders -> lock -> `forked` -> logs, fork -> `running` -> (stop) -> main exits -> `exited` -> ... `gone`
+ *
+ * One thread, one poll(), four signals read from a signalfd, and a handful of deadlines; with nothing to do it never
+ * wakes. Every fact becomes one line in the inbox and one poke of the FIFO `wake`. Lines go through a short queue:
+ * a full disk delays them, and nothing else.
+ *
+ * As a subreaper it is the parent of whatever its descendants leave behind, so "the tree" is everything below it, and
+ * "nothing is left" is a fact: it has no child but the main, whose zombie it keeps until the exit status is on disk.
+ * (A child's children are ours before the child is a zombie; so once our list shows nobody else, there is nobody.)
+ *
+ * Memory is what it is careful with: no stdio, no malloc, no locale; the orders are unmapped once the child has them.
+ */
+#include "coordinator.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+/* ---- the child */
+
+enum stage { LOG, FORK, SESSION, CGROUP, FDS, RLIMITS, UMASK, CHROOT, GROUPS, GID, UID, CWD, EXEC, UNSUPPORTED, ORDERS };
+static const char *const stage_names[] = {"log",    "fork", "session", "cgroup", "fds",  "rlimits",     "umask", "chroot",
+                                          "groups", "gid",  "uid",     "cwd",    "exec", "unsupported", "orders"};
+_Static_assert(sizeof stage_names / sizeof *stage_names == ORDERS + 1, "every stage has a name");
+
+static void record_setup_failed(enum stage stage, int error) {
+    record_begin("setup_failed");
+    put_string_field("stage", stage_names[stage]);
+    put_field("errno", error);
+    record_end();
+}
+
+static mode_t inherited_umask;
+static int report[2] = {-1, -1}; /* the child tells at which step it failed; closed by exec */
+struct failure { int stage, error; };
+
+static void join_cgroup(void) {
+    int dir = open(orders.cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+    if (dir >= 0)
+        fd = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        errno = errno ? errno : EIO;
+    else
+        errno = 0;
+}
+
+static int set_limits(void) {
+    for (int i = 0; i < orders.limit_count; i++) {
+        struct rlimit l = {orders.limits[i].soft < 0 ? RLIM_INFINITY : (rlim_t)orders.limits[i].soft,
+                           orders.limits[i].hard < 0 ? RLIM_INFINITY : (rlim_t)orders.limits[i].hard};
+        if (setrlimit((int)orders.limits[i].resource, &l))
+            return -1;
+    }
+    return 0;
+}
+
+/* In the child: all steps up to exec, in the contract's order; the first that fails is the answer. */
+static enum stage set_up_and_exec(int out, int err) {
+    sigset_t none;
+    if (setsid() < 0)
+        return SESSION;
+    if (orders.cgroup && (errno = 0, join_cgroup(), errno))
+        return CGROUP;
+    if (out != 1 && dup2(out, 1) < 0)
+        return FDS;
+    if (err != 2 && dup2(err, 2) < 0)
+        return FDS;
+    if (set_limits())
+        return RLIMITS;
+    umask(orders.umask >= 0 ? (mode_t)orders.umask : inherited_umask);
+    if (orders.chroot && (chroot(orders.chroot) || chdir("/")))
+        return CHROOT;
+    if (orders.group_count >= 0 && setgroups((size_t)orders.group_count, orders.groups))
+        return GROUPS;
+    if (orders.gid >= 0 && setresgid((gid_t)orders.gid, (gid_t)orders.gid, (gid_t)orders.gid))
+        return GID;
+    if (orders.uid >= 0 && setresuid((uid_t)orders.uid, (uid_t)orders.uid, (uid_t)orders.uid))
+        return UID;
+    if (orders.cwd && chdir(orders.cwd))
+        return CWD;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(orders.arguments[0], orders.arguments, orders.environment);
+    return EXEC;
+}
+
+/* Opens the logs and forks. A failure here is recorded and leaves main_process.pid at 0. */
+static void start_main(void) {
+    int out = 1, err = 2;
+    if (open_logs(&out, &err)) {
+        record_setup_failed(LOG, errno);
+        return;
+    }
+    if (pipe2(report, O_CLOEXEC) || (main_process.pid = fork()) < 0) {
+        main_process.pid = 0;
+        record_setup_failed(FORK, errno);
+        return;
+    }
+    if (!main_process.pid) {
+        struct failure failure = {.stage = (int)set_up_and_exec(out, err)};
+        failure.error = errno;
+        if (write(report[1], &failure, sizeof failure) < 0) { /* the coordinator is gone; nobody to tell */
+        }
+        _exit(127);
+    }
+    close(report[1]);
+    leave_logs_to_child(out, err);
+    if (chdir("/")) { /* then the owner's directory stays in use; nothing worse */
+    }
+}
+
+/* ---- its life */
+
+enum phase { NO_STOP, ASK, ASKING, KILLING, STOPPED };
+enum { DRAIN_MS = 2000, KILL_MIN_MS = 10, KILL_MAX_MS = 1000 };
+static enum phase stop;
+static const char *stop_why;
+static int64_t stop_at = NEVER, kill_at = NEVER, owner_at = NEVER, drain_until = NEVER, kill_wait = KILL_MIN_MS;
+static bool setup_failed, exited_recorded, lingering, child_changed;
+static int signal_fd = -1, owner_fd = -1, daemons, exit_code, exit_signal;
+static struct rusage usage;
+
+static void notice_main_exit(void) {
+    siginfo_t info = {0};
+    pid_t pid = main_process.pid;
+    if (syscall(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, &usage) || !info.si_pid)
+        return;
+    main_process.exited = true;
+    exit_code = info.si_code == CLD_EXITED ? info.si_status : -1;
+    exit_signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
+    if (stop == ASKING)
+        ask_tree(false);
+}
+
+/* Reaps the dead while the main lives: until its own zombie comes up, no zombie hides another one. */
+static void reap(void) {
+    siginfo_t info = {0};
+    while (!main_process.exited && !waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid) {
+        if (info.si_pid == main_process.pid)
+            notice_main_exit();
+        else
+            waitpid(info.si_pid, NULL, WNOHANG);
+        info.si_pid = 0;
+    }
+}
+
+/* Without /proc nobody can tell what a dead main left behind: the deadline decides, then one kill of its group. */
+static bool is_nothing_left(void) {
+    bool sure = !blind || main_process.reaped || (stop == KILLING && kill_wait > KILL_MIN_MS);
+    return main_process.exited && sure && !count_children();
+}
+
+/* Not before there is a child, nor when only the record of its end is still to be written. */
+static bool can_be_stopped(void) { return main_process.pid && !setup_failed && (!exited_recorded || daemons); }
+
+static void begin_polite_stop(const char *why) {
+    if (stop == NO_STOP && can_be_stopped()) {
+        stop = ASK;
+        stop_why = why;
+    }
+}
+
+static void begin_kill(const char *why) {
+    if (stop == KILLING || stop == STOPPED || !can_be_stopped())
+        return;
+    stop = KILLING;
+    stop_why = why;
+    stop_at = NEVER;
+    kill_at = 0;
+    kill_wait = KILL_MIN_MS;
+    note_tree_at_kill();
+}
+
+/* One more round of killing if it is due. A SIGCHLD makes the next look at the tree come sooner. */
+static void go_on_killing(int64_t now, bool session_only) {
+    if (kill_at != NEVER && now < kill_at)
+        return;
+    kill_tree(session_only);
+    kill_at = now_ms() + kill_wait;
+    kill_wait = kill_wait * 2 < KILL_MAX_MS ? kill_wait * 2 : KILL_MAX_MS;
+}
+
+static void advance_stop(int64_t now) {
+    if (stop == ASK) {
+        ask_tree(true);
+        stop = ASKING;
+        stop_at = now + orders.stop_wait;
+        kill_at = NEVER;
+    }
+    if ((stop == ASKING || stop == KILLING) && is_nothing_left()) {
+        record_stopped(stop_why, *stop_why == 'k' ? SIGKILL : (int)orders.stop_signal);
+        stop = STOPPED;
+        stop_at = kill_at = NEVER;
+    }
+    if (stop == ASKING && now >= stop_at)
+        begin_kill(stop_why);
+    if (stop == KILLING)
+        go_on_killing(now, false);
+}
+
+/* Is what was written into the pipes in the logs? After DRAIN_MS that has to be good enough. */
+static bool is_drained(int64_t now) {
+    if (drain_until == NEVER)
+        drain_until = now + DRAIN_MS;
+    if (!run_pumps(now) && now < drain_until)
+        return false;
+    drain_until = NEVER;
+    return true;
+}
+
+static void record_exited(void) {
+    record_begin("exited");
+    put(&record, ",\"code\":");
+    exit_signal ? put(&record, "null") : put_number(&record, exit_code);
+    put(&record, ",\"signal\":");
+    exit_signal ? put_number(&record, exit_signal) : put(&record, "null");
+    put(&record, ",\"utime\":");
+    put_seconds(&record, usage.ru_utime.tv_sec, usage.ru_utime.tv_usec);
+    put(&record, ",\"stime\":");
+    put_seconds(&record, usage.ru_stime.tv_sec, usage.ru_stime.tv_usec);
+    put_field("maxrss", usage.ru_maxrss * 1024);
+    put_field("daemons", daemons);
+    record_end();
+    exited_recorded = true;
+}
+
+/* The main has exited: the rest of its session dies, what it wrote is saved, then the exit becomes a record. */
+static void advance_exit(int64_t now) {
+    if (stop == ASKING || stop == KILLING) {
+        drain_until = NEVER;
+        return; /* first everybody has to be gone */
+    }
+    if (stop == NO_STOP && blind)
+        kill(-main_process.pid, SIGKILL);
+    daemons = 0;
+    if (stop == NO_STOP && count_children()) {
+        if (count_tree(true)) {
+            go_on_killing(now, true);
+            return;
+        }
+        daemons = (int)count_tree(false);
+    }
+    kill_at = NEVER;
+    if (!is_drained(now))
+        return;
+    record_exited();
+}
+
+/* `exited` is in the inbox: the zombie has done its duty. Daemons make us linger, without the lock. */
+static void bury_main(void) {
+    waitpid(main_process.pid, NULL, 0);
+    main_process.reaped = true;
+    lingering = count_children() != 0;
+    if (lingering)
+        flock(inbox, LOCK_UN);
+}
+
+static void advance_lingering(int64_t now) {
+    if ((stop != NO_STOP && stop != STOPPED) || count_children())
+        return;
+    if (!is_drained(now))
+        return;
+    lingering = false;
+    record_begin("gone");
+    record_end();
+}
+
+/* Does whatever can be done now. True when all is done. */
+static bool advance(void) {
+    int64_t now = now_ms();
+    bool recorded = write_records(now), over = !main_process.pid || setup_failed;
+    if (over)
+        return recorded;
+    if (child_changed)
+        reap();
+    child_changed = false;
+    if (now >= owner_at) {
+        owner_at = NEVER;
+        begin_polite_stop("owner");
+    }
+    if (can_be_stopped())
+        advance_stop(now);
+    if (report[0] >= 0)
+        return false; /* whether exec has worked is not known yet */
+    if (main_process.exited && !exited_recorded)
+        advance_exit(now);
+    if (exited_recorded && !main_process.reaped && write_records(now))
+        bury_main();
+    if (lingering)
+        advance_lingering(now);
+    return main_process.reaped && !lingering && write_records(now);
+}
+
+/* The child's pipe has ended: either it says what failed, or exec has closed it. */
+static void take_report(void) {
+    struct failure failure;
+    struct member m = {0};
+    ssize_t n = read(report[0], &failure, sizeof failure);
+    close(report[0]);
+    report[0] = -1;
+    child_changed = true;
+    if (n == sizeof failure) {
+        waitpid(main_process.pid, NULL, 0);
+        setup_failed = true;
+        record_setup_failed((enum stage)failure.stage, failure.error);
+        return;
+    }
+    remember_program();
+    forget_orders();
+    look(main_process.pid, &m);
+    record_begin("running");
+    put_field("pid", main_process.pid);
+    put_field("start", (int64_t)m.start);
+    record_end();
+}
+
+static void take_signals(void) {
+    struct signalfd_siginfo s;
+    while (read(signal_fd, &s, sizeof s) == sizeof s)
+        if (s.ssi_signo == SIGTERM)
+            begin_polite_stop("stop");
+        else if (s.ssi_signo == SIGQUIT)
+            begin_kill("kill");
+        else if (s.ssi_signo == SIGUSR1)
+            reopen_logs();
+        else
+            child_changed = true;
+}
+
+/* Milliseconds until a deadline wants us, or -1: poll's timeout. */
+static int next_wake(void) {
+    int64_t next = NEVER, all[] = {stop_at, kill_at, owner_at, drain_until, write_at, pumps_wake_at()};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        next = all[i] < next ? all[i] : next;
+    int64_t wait = next == NEVER ? -1 : next - now_ms();
+    return next == NEVER ? -1 : wait < 0 ? 0 : wait > 3600000 ? 3600000 : (int)wait;
+}
+
+static void live(void) {
+    while (!advance()) {
+        struct pollfd fds[3 + PUMP_FDS] = {{signal_fd, POLLIN, 0}, {report[0], POLLIN, 0}, {owner_fd, POLLIN, 0}};
+        int pumps = watch_pumps(fds + 3);
+        if (poll(fds, (nfds_t)(3 + pumps), next_wake()) < 0 && errno != EINTR)
+            rest_ms(10); /* out of kernel memory: try again */
+        if (fds[1].revents)
+            take_report();
+        if (fds[0].revents)
+            take_signals();
+        if (fds[2].revents) {
+            close(owner_fd);
+            owner_fd = -1;
+            owner_at = now_ms() + orders.owner_wait;
+        }
+        if (pumps)
+            run_pumps(now_ms());
+    }
+}
+
+/* ---- coming up */
+
+/* One fd for all we listen to. Dispositions are the default, for the child's sake and for waiting (SIGCHLD). */
+static void take_over_signals(void) {
+    struct sigaction standard = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
+    sigset_t all, ours;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (int signal = 1; signal <= 64; signal++)
+        if (signal != SIGKILL && signal != SIGSTOP)
+            sigaction(signal, &standard, NULL);
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGTERM);
+    sigaddset(&ours, SIGQUIT);
+    sigaddset(&ours, SIGUSR1);
+    sigaddset(&ours, SIGCHLD);
+    signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signal_fd < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+        give_up(BROKEN, "cannot listen for signals and adopt children", "", errno);
+}
+
+/* 0 becomes /dev/null, 3 stays for us alone, the rest is closed. */
+static void tidy_descriptors(void) {
+    if (syscall(SYS_close_range, 4, ~0U, 0))
+        for (int fd = 4; fd < 65536; fd++)
+            close(fd);
+    int null;
+    while ((null = open("/dev/null", O_RDWR)) >= 0 && null <= 2)
+        ; /* 1 or 2 were closed */
+    if (null < 0 || dup2(null, 0) < 0 || fcntl(TASK_DIR, F_SETFD, FD_CLOEXEC))
+        give_up(BROKEN, "cannot open /dev/null, or fd 3 is no directory", "", errno);
+    close(null);
+}
+
+/* The owner is watched by a pidfd; if it has gone already, that is noticed here. */
+static void watch_owner(void) {
+    struct member m;
+    if (!orders.stop_with_owner)
+        return;
+    owner_fd = (int)syscall(SYS_pidfd_open, orders.owner_pid, 0);
+    bool is_he = owner_fd >= 0 && (blind || (look((pid_t)orders.owner_pid, &m) && (int64_t)m.start == orders.owner_start));
+    if (is_he)
+        return;
+    if (owner_fd >= 0)
+        close(owner_fd);
+    owner_fd = -1;
+    owner_at = now_ms() + orders.owner_wait;
+}
+
+/* The first record, before anything is started. A full disk holds us here; told to stop, we end with nothing done. */
+static void record_forked(void) {
+    struct member me = {0};
+    struct stat ns = {0};
+    struct signalfd_siginfo s;
+    char boot[40] = "";
+    blind = !look(self, &me);
+    read_text(PROC "/sys/kernel/random/boot_id", boot, sizeof boot);
+    boot[strcspn(boot, "\n")] = 0;
+    stat(PROC "/self/ns/pid", &ns);
+    record_begin("forked");
+    put_field("pid", self);
+    put_field("start", (int64_t)me.start);
+    put_string_field("boot", boot);
+    put_field("pidns", (int64_t)ns.st_ino);
+    record_end();
+    while (!write_records(now_ms())) {
+        struct pollfd waiting = {signal_fd, POLLIN, 0};
+        poll(&waiting, 1, next_wake());
+        if (read(signal_fd, &s, sizeof s) == sizeof s && (s.ssi_signo == SIGTERM || s.ssi_signo == SIGQUIT))
+            give_up(BROKEN, "told to stop before the inbox could be written: ", orders.inbox, 0);
+    }
+}
+
+int main(void) {
+    self = getpid();
+    receive_orders();
+    tidy_descriptors();
+    setsid();
+    take_over_signals();
+    inherited_umask = umask(022);
+    open_inbox();
+    if (orders.problem) {
+        bool unknown = orders.problem == PROBLEM_UNSUPPORTED;
+        record_setup_failed(unknown ? UNSUPPORTED : ORDERS, unknown ? ENOTSUP : EINVAL);
+    } else {
+        record_forked();
+        watch_owner();
+        start_main();
+    }
+    live();
+    return DONE;
+}
