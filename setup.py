@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from setuptools import Distribution, setup
@@ -15,8 +16,8 @@ PROGRAM = "thermos/host/thermos-coordinator"
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-ffunction-sections", "-Wl,--gc-sections"]
 
 
-def compile_coordinator(target: Path) -> bool:
-    """Compile to `target`, static if the C library allows it, and say in one line what was done."""
+def compile_coordinator(target: Path, extra: Sequence[str] = ()) -> bool:
+    """Compile to `target`, static if the C library allows it; False (and one line saying why) if it can't be done."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if os.environ.get("THERMOS_NO_COMPILER") or not compiler:
         print("coordinator: no C compiler found; the Python coordinator will be used", file=sys.stderr)
@@ -25,15 +26,15 @@ def compile_coordinator(target: Path) -> bool:
     for link in (["-static"], []):
         fresh = target.with_name(target.name + ".new")
         done = subprocess.run(
-            [*compiler.split(), *FLAGS, *link, "-o", str(fresh), *map(str, SOURCES)], capture_output=True, text=True
+            [*compiler.split(), *FLAGS, *extra, *link, "-o", str(fresh), *map(str, SOURCES)],
+            capture_output=True,
+            text=True,
         )
         if done.returncode == 0:
             fresh.chmod(0o755)
             fresh.replace(target)
             return True
-    print(
-        f"coordinator: {compiler} failed, the Python coordinator will be used\n{done.stderr}", file=sys.stderr
-    )
+    print(f"coordinator: {compiler} failed, the Python coordinator will be used\n{done.stderr}", file=sys.stderr)
     return False
 
 
