@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from config.core.compile import is_job
+from config.core.evaluate import place_at
 from config.core.problem import Problem, Severity, is_error, render_problem
 from config.core.rules import Checked, check_job, check_task
 from config.loader import LoadedJobs, LoadedTasks
@@ -16,18 +18,18 @@ def check(loaded: LoadedJobs | LoadedTasks) -> list[Problem]:
     if isinstance(loaded, LoadedTasks):
         return [p for task in loaded.tasks for p in (check_job if is_job(task) else check_task)(task).problems]
     checked = [check_job(job) for job in loaded.jobs]
-    return [problem for each in checked for problem in each.problems] + _twins(checked)
+    return [problem for each in checked for problem in each.problems] + _twins(loaded.jobs, checked)
 
 
-def _twins(checked: Sequence[Checked]) -> list[Problem]:
+def _twins(jobs: Sequence[Any], checked: Sequence[Checked]) -> list[Problem]:
     """Jobs with the same key: none of them can be picked."""
     seen: set[tuple[str, ...]] = set()
     found = []
-    for each in checked:
+    for job, each in zip(jobs, checked, strict=True):
         key = tuple(str(each.data.get(field)) for field in ("cluster", "role", "environment", "name"))
         if key in seen:
             text = "is defined more than once in this config; which one is meant?"
-            found.append(Problem(text, f"Job `{'/'.join(key)}`", severity=Severity.WARNING))
+            found.append(Problem(text, f"Job `{'/'.join(key)}`", "", place_at(job, ()), Severity.WARNING))
         seen.add(key)
     return found
 

@@ -117,8 +117,8 @@ def _job(name: str, index: int, job: Any) -> Any:
         return job
     if isinstance(job, Mapping):
         return _from_json(name, Job, job, f"jobs[{index}]: ")
-    hint = ", a Task alone; put it in a Job(task=…)" if isinstance(job, Task) else f", got {type(job).__name__}"
-    raise ConfigError(f"{name}: jobs[{index}] must be a Job{hint}")
+    hint = "; put it in a Job(task=…)" if isinstance(job, Task) else ""
+    raise ConfigError(f"{name}: jobs[{index}] must be a Job, got {type(job).__name__}{hint}")
 
 
 def _json_jobs(name: str, document: object) -> tuple[Any, ...]:
@@ -133,9 +133,8 @@ def _json_jobs(name: str, document: object) -> tuple[Any, ...]:
 
 def _from_json(name: str, kind: Any, value: object, where: str) -> Any:
     """An object of plain data. Raises ConfigError for what does not fit at all."""
-    words = kind.__name__.removeprefix("Mesos")
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{name}: {where}a {words} is an object with fields, got {type(value).__name__}")
+        raise ConfigError(f"{name}: {where}a {kind.__name__} is an object with fields, got {type(value).__name__}")
     try:
         return kind(value)
     except (AttributeError, ValueError) as error:

@@ -308,7 +308,7 @@ class MesosTaskInstance(Struct):
     lifecycle = LifecycleConfig
 
 
-class MesosJob(Struct):
+class Job(Struct):
     """A task, several times, in a cluster."""
 
     name = Default(String, "{{task.name}}")  # default: the name of the task
@@ -339,5 +339,5 @@ class MesosJob(Struct):
     container = Choice([Container, Docker, Mesos])  # default: a Mesos container without image
 
 
-Job = MesosJob
+MesosJob = Job
 Service = Job(service=True)

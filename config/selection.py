@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from config.dsl import Empty
+from config.dsl import CoercionError, Empty, Uninterpolatable
 from thermos.errors import ConfigError
 
 
@@ -25,7 +25,10 @@ def job_path(job: Any) -> str:
 
 
 def _shown(job: Any, field: str) -> str:
-    value = getattr(job, field)()
+    try:
+        value = getattr(job, field)()
+    except (CoercionError, Uninterpolatable):  # `config.check` says what is wrong with it
+        value = job.get().get(field, Empty)
     return "{MISSING}" if value is Empty else str(value)
 
 

@@ -102,13 +102,18 @@ def decode_config(name: str, content: bytes) -> str:
     """Bytes of a Python file as text; a coding line is honoured. Raises ConfigError."""
     try:
         return importlib.util.decode_source(content)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"{name}:{line}: is not UTF-8 text (byte {content[error.start]:#04x}); save it as UTF-8"
-        ) from None
-    except (SyntaxError, LookupError) as error:
-        raise ConfigError(f"{name}: cannot be decoded: {getattr(error, 'msg', None) or error}") from None
+    except (UnicodeDecodeError, SyntaxError, LookupError) as error:
+        raise ConfigError(_undecodable(name, content, error)) from None
+
+
+def _undecodable(name: str, content: bytes, error: Exception) -> str:
+    """Which byte is the first that is no text, or why the coding line can't be followed."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as first:
+        line = content.count(b"\n", 0, first.start) + 1
+        return f"{name}:{line}: is not UTF-8 text (byte {content[first.start]:#04x}); save it as UTF-8"
+    return f"{name}: cannot be decoded: {getattr(error, 'msg', None) or error}"
 
 
 def parse_json(name: str, text: str) -> object:

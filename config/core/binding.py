@@ -67,7 +67,7 @@ def unbound_task_text(address: str) -> str:
 
 
 def _hint(address: str) -> str:
-    if address.startswith("processes["):
+    if "processes[" in address:
         return "the task has no such process"
     if address.partition(".")[0] in ("mesos", "thermos"):
         return "there are mesos.{instance,hostname,role,cluster} for jobs and thermos.{task_id,user,ports[NAME]}"

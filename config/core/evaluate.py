@@ -36,9 +36,9 @@ class Evaluation(NamedTuple):
     @property
     def words(self) -> str:
         """The object in words: Job `web`."""
-        kind = type(self.root).__name__.removeprefix("Mesos")
+        kind = type(self.root).__name__
         name = self.data.get("name") if isinstance(self.data, dict) else None
-        return f"{kind} `{name}`" if isinstance(name, str) else kind
+        return f"{kind} `{name[:60]}`" if isinstance(name, str) and name else kind
 
     def open_refs(self, is_allowed: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
         """(address, field) of the open references that are not allowed."""

@@ -61,4 +61,10 @@ def checked(
         problem = evaluation.problem(finding)
         if problem.field not in wrong or not problem.field:
             problems.append(problem)
-    return Checked(evaluation.data, problems)
+    return Checked(evaluation.data, sorted(problems, key=_reading_order))
+
+
+def _reading_order(problem: Problem) -> tuple[bool, str, int]:
+    """By file and line, those without a place last; the rest stays as it was found."""
+    place = problem.place
+    return (True, "", 0) if place is None else (False, place.file, place.line)

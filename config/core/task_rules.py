@@ -34,8 +34,9 @@ def task_findings(task: Plain) -> Iterator[Finding]:
 def _process_findings(process: Plain) -> Iterator[Finding]:
     name = text_at(process, "name")
     refusal = None if name is None else name_refusal(name)
-    if refusal is not None:
-        yield Finding(f"Task has invalid process: Invalid process name: {name!r}; {refusal}", ("name",))
+    if name is not None and refusal is not None:
+        shown = repr(name if len(name) <= 60 else f"{name[:57]}...")
+        yield Finding(f"Task has invalid process: Invalid process name: {shown}; {refusal}", ("name",))
     cmdline = process.get("cmdline")
     if isinstance(cmdline, str) and not cmdline.strip():
         yield Finding("cmdline is empty; the process would end at once", ("cmdline",), warning=True)
@@ -108,4 +109,4 @@ def to_mb(size: float) -> int:
 
 
 def _size(value: float | None) -> str:
-    return "nothing" if value is None else f"{value:g}"
+    return "nothing" if value is None else f"{value:.0f}"
