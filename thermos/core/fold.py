@@ -222,9 +222,7 @@ def _fold_request(task: TaskRecord, record: Request) -> Applied:
         return Applied(Outcome.NOOP)
     if before is not None and before.want is record.want:
         graces = [r.grace for r in (before, record) if r.grace is not None]
-        record = structs.replace(
-            record, grace=min(graces, default=None), finalize=before.finalize and record.finalize
-        )
+        record = structs.replace(record, grace=min(graces, default=None), finalize=before.finalize and record.finalize)
     task.request, task.request_pending = record, True
     return Applied(Outcome.CHANGED)
 
@@ -239,9 +237,7 @@ def _is_stronger(new: Request, old: Request) -> bool:
 
 
 def _fold_starting(task: TaskRecord, record: Starting) -> Applied:
-    process = task.processes.get(record.process)
-    if process is None:
-        process = task.processes[record.process] = ProcessRecord(name=record.process)
+    process = task.processes.get(record.process) or ProcessRecord(name=record.process)
     last = process.last
     if last is not None and last.number == record.run:
         return Applied(Outcome.NOOP if last.nonce == record.nonce else Outcome.ILLEGAL, last)
@@ -254,6 +250,7 @@ def _fold_starting(task: TaskRecord, record: Starting) -> Applied:
         offset=record.offset,
         starting_at=record.at,
     )
+    task.processes[record.process] = process
     process.total += 1
     process.runs[run.number] = run
     task.active[record.process] = run.number
