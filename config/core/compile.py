@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.core.binding import host_context
 from config.core.evaluate import Evaluation, evaluate
@@ -28,14 +28,39 @@ def compile_task(
 
     Aliases of a job's announcer name the assigned `ports` too.
     """
+    bound = bind_host(task, ports=ports, task_id=task_id, user=user, instance=instance, hostname=hostname)
+    return bound.spec, bound.problems
+
+
+class BoundTask(NamedTuple):
+    """A Task or Job on a host: what runs, everything else of it as plain data, all names of its ports."""
+
+    spec: TaskSpec | None
+    data: Plain
+    ports: dict[str, int]
+    problems: list[Problem]
+
+
+def bind_host(
+    task: Any,
+    *,
+    ports: Mapping[str, int],
+    task_id: str | None = None,
+    user: str | None = None,
+    instance: int | None = None,
+    hostname: str | None = None,
+) -> BoundTask:
+    """As `compile_task`, with what an executor wants to know besides; `spec` is None if a problem is an error."""
     job = is_job(task)
-    named = host_ports(ports, _portmap(evaluate(bind_job(task)))) if job else dict(ports)
+    task = bind_job(task) if job else task
+    named = host_ports(ports, _portmap(evaluate(task))) if job else dict(ports)
     context = host_context(ports=named, task_id=task_id, user=user, instance=instance, hostname=hostname)
-    evaluation = evaluate((bind_job(task) if job else task).bind(context))
+    evaluation = evaluate(task.bind(context))
     part = evaluation.data.get("task") if job else evaluation.data
-    findings = task_findings(part) if isinstance(part, dict) else ()
-    done = checked(evaluation, below(("task",) if job else (), findings), _nothing, _missing)
-    return (task_spec(part) if done.ok and part is not None else None), done.problems
+    findings = below(("task",) if job else (), task_findings(part)) if isinstance(part, dict) else ()
+    done = checked(evaluation, findings, _nothing, _missing)
+    spec = task_spec(part) if done.ok and part is not None else None
+    return BoundTask(spec, evaluation.data, named, done.problems)
 
 
 def required_ports(task: Any) -> list[str]:

@@ -46,7 +46,8 @@ def _primary_findings(job: Plain, resolved: Plain) -> Iterator[Finding]:
     primary = text_at(announce, "primary_port") if isinstance(announce, dict) else None
     if primary is None or primary in resolved:
         return
-    if primary not in referenced_ports(mapping_at(job, "task").get("processes")):
+    used = referenced_ports(mapping_at(job, "task").get("processes"))
+    if primary not in {resolved.get(name, name) for name in used}:
         text = f"primary port `{primary}` is neither in the portmap nor used by a process, so nobody can connect to it"
         yield Finding(text, ("announce", "primary_port"), warning=True)
 

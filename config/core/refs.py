@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from config.core.binding import is_host_ref
 from config.core.finding import Path
 from config.core.ports import port_name
+from config.dsl.templates import render_literal
 
 _MUSTACHE = re.compile(r"{{([^{}]+)}}")
 
@@ -29,6 +31,24 @@ def walk_refs(data: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(data, list | tuple):
         for index, value in enumerate(data):
             yield from walk_refs(value, (*path, index))
+
+
+def escape_literals(data: Any) -> Any:
+    """Plain data to be read as templates once more, on a host: what only looks like a reference stays text.
+
+    (A literal that spells one of the host's own references is bound there; that can't be told apart any more.)
+    """
+    if isinstance(data, str):
+        return _MUSTACHE.sub(_escaped, data) if "{{" in data else data
+    if isinstance(data, dict):
+        return {key: escape_literals(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [escape_literals(value) for value in data]
+    return data
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0] if is_host_ref(match[1]) else render_literal(match[1])
 
 
 def referenced_ports(data: Any) -> list[str]:

@@ -42,6 +42,8 @@ def _process_findings(process: Plain) -> Iterator[Finding]:
         yield Finding("cmdline is empty; the process would end at once", ("cmdline",), warning=True)
     if isinstance(cmdline, str) and "\0" in cmdline:
         yield Finding("cmdline contains a NUL character, which no command line can", ("cmdline",))
+    if isinstance(cmdline, str) and not _is_unicode(cmdline):
+        yield Finding("cmdline is not valid Unicode text", ("cmdline",))
     logger = mapping_at(process, "logger")
     if logger.get("mode") == "rotate" and logger.get("destination") in ("console", "none"):
         text = f"log files are rotated, but with destination `{logger['destination']}` there are none"
@@ -56,9 +58,14 @@ def name_refusal(name: str) -> str | None:
         return "it must not be empty, start with a dot, or contain a slash or control character"
     if len(name.encode("utf-8", "surrogatepass")) > PROCESS_NAME_BYTES:
         return f"it is longer than {PROCESS_NAME_BYTES} bytes"
-    if "\ud800" <= max(name) <= "\udfff":
+    if not _is_unicode(name):
         return "it is not valid Unicode text"
     return None
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text can be written as UTF-8 (a lone surrogate can't)."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _all_names_known(task: Plain) -> bool:

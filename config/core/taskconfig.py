@@ -15,6 +15,7 @@ from config.core.constraints import LimitConstraint, parse_constraint
 from config.core.finding import Plain
 from config.core.job_rules import DEFAULT_EXECUTOR
 from config.core.port_rules import job_ports
+from config.core.refs import escape_literals
 from config.core.task_rules import to_mb
 from config.core.updates import update_settings
 
@@ -151,7 +152,7 @@ def executor_config(job: Plain) -> dict[str, str]:
 
 def payload(job: Plain) -> str:
     """The interpolated job as JSON text without what the instances don't share; equal jobs give equal texts."""
-    kept = {field: value for field, value in job.items() if field not in NOT_IN_PAYLOAD}
+    kept = {field: escape_literals(value) for field, value in job.items() if field not in NOT_IN_PAYLOAD}
     return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
