@@ -13,7 +13,16 @@ from setuptools.command.build_py import build_py
 
 SOURCES = sorted(Path("thermos/host").glob("coordinator*.c"))
 PROGRAM = "thermos/host/thermos-coordinator"
-FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-ffunction-sections", "-Wl,--gc-sections"]
+FLAGS = [
+    "-std=c11",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-D_GNU_SOURCE",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-Wl,--gc-sections",
+]
 
 
 def compile_coordinator(target: Path, extra: Sequence[str] = ()) -> bool:

@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -111,18 +112,19 @@ static void start_main(void) {
         record_setup_failed(LOG, errno);
         return;
     }
-    if (pipe2(report, O_CLOEXEC) || (main_process.pid = fork()) < 0) {
-        main_process.pid = 0;
+    pid_t pid = -1;
+    if (pipe2(report, O_CLOEXEC) || (pid = vfork()) < 0) {
         record_setup_failed(FORK, errno);
         return;
     }
-    if (!main_process.pid) {
+    if (!pid) { /* our memory, until exec: nothing is written that we would miss, every signal is blocked */
         struct failure failure = {.stage = (int)set_up_and_exec(out, err)};
         failure.error = errno;
         if (write(report[1], &failure, sizeof failure) < 0) { /* the coordinator is gone; nobody to tell */
         }
         _exit(127);
     }
+    main_process.pid = pid;
     close(report[1]);
     leave_logs_to_child(out, err);
     if (chdir("/")) { /* then the owner's directory stays in use; nothing worse */
@@ -311,6 +313,13 @@ static bool advance(void) {
     return main_process.reaped && !lingering && write_records(now);
 }
 
+/* From here on we sleep, maybe for months: the stack below this frame goes back to the kernel. */
+static void give_back_memory(void) {
+    char *here = (char *)((uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)4095);
+    madvise(here - 16 * 4096, 15 * 4096, MADV_DONTNEED); /* refused or not: both are fine */
+    give_back_queue();
+}
+
 /* The child's pipe has ended: either it says what failed, or exec has closed it. */
 static void take_report(void) {
     struct failure failure;
@@ -332,6 +341,7 @@ static void take_report(void) {
     put_field("pid", main_process.pid);
     put_field("start", (int64_t)m.start);
     record_end();
+    give_back_memory();
 }
 
 static void take_signals(void) {

@@ -20,7 +20,7 @@
 #define RETRY_MAX_MS ((int64_t)5000)
 
 enum { DONE = 0, SUPERSEDED = 3, BUSY = 4, UNUSABLE = 100, BROKEN = 111 }; /* exit codes */
-enum { TASK_DIR = 3 };                                                     /* fd 3 */
+enum { TASK_DIR = 3, SCRATCH = 8192 };                                     /* fd 3; a buffer's size */
 
 /* ---- coordinator_orders.c: what we were told to do */
 
@@ -64,11 +64,13 @@ void put_seconds(struct text *t, int64_t s, int64_t micros);
 uint32_t crc32(uint32_t crc, const void *bytes, size_t n);
 int64_t now_ms(void);
 void rest_ms(int64_t ms);
+char *scratch(void); /* SCRATCH bytes for whoever reads a file just now, but not inside a record */
 void open_inbox(void); /* locked, and this run not forked yet; else ends the program */
 void record_begin(const char *kind);
 void put_field(const char *name, int64_t value);
 void put_string_field(const char *name, const char *value);
 void record_end(void);
+void give_back_queue(void); /* its memory, if it is empty */
 bool write_records(int64_t now); /* true when all records are in the inbox */
 
 /* ---- coordinator_tree.c: the processes below us */

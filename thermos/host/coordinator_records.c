@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -70,13 +71,17 @@ int64_t now_ms(void) {
 void rest_ms(int64_t ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
 
 
-enum { QUEUE = 6, RECORD = 8192 };
-static struct { char line[RECORD]; size_t len; } queue[QUEUE];
+enum { QUEUE = 6, RECORD = SCRATCH };
+static char queue[QUEUE][RECORD] __attribute__((aligned(4096)));
+static size_t lengths[QUEUE];
 static int queued, sequence;
 static int64_t write_wait = RETRY_MIN_MS;
 int inbox = -1;
 int64_t write_at = NEVER;
 struct text record;
+
+/* Buffers on the stack would cost pages for good; the free end of the queue is there already. */
+char *scratch(void) { return queue[queued]; }
 
 static void poke(void) {
     int fd = openat(TASK_DIR, "wake", O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
@@ -93,15 +98,22 @@ static void poke(void) {
 }
 
 /* One O_APPEND write of the queue's head, after an LF if the file's tail is torn. True if it is in the file whole. */
+static void drop_head(void) {
+    for (int i = 0; i < queued; i++) {
+        lengths[i] = lengths[i + 1];
+        memcpy(queue[i], queue[i + 1], lengths[i]);
+    }
+}
+
 static bool append_head(void) {
     struct stat s;
     char last = '\n';
     if (fstat(inbox, &s) || (s.st_size && pread(inbox, &last, 1, s.st_size - 1) < 0))
         return false;
-    struct iovec parts[2] = {{"\n", last != '\n'}, {queue[0].line, queue[0].len}};
+    struct iovec parts[2] = {{"\n", last != '\n'}, {queue[0], lengths[0]}};
     ssize_t whole = (ssize_t)(parts[0].iov_len + parts[1].iov_len), n = whole ? writev(inbox, parts, 2) : 0;
     if (n > 1 && n == whole - 1)
-        queue[0].len = 0; /* only its LF is missing: the line must not come twice */
+        lengths[0] = 0; /* only its LF is missing: the line must not come twice */
     return n == whole;
 }
 
@@ -115,10 +127,15 @@ bool write_records(int64_t now) {
         write_at = NEVER;
         write_wait = RETRY_MIN_MS;
         if (--queued)
-            memmove(&queue[0], &queue[1], (size_t)queued * sizeof *queue);
+            drop_head();
         poke();
     }
     return !queued;
+}
+
+void give_back_queue(void) {
+    if (!queued)
+        madvise(queue, sizeof queue, MADV_DONTNEED);
 }
 
 /* Between record_begin and record_end the fields are put into `record`. */
@@ -126,7 +143,7 @@ void record_begin(const char *kind) {
     struct timespec at, mono;
     clock_gettime(CLOCK_REALTIME, &at);
     clock_gettime(CLOCK_MONOTONIC, &mono);
-    record = (struct text){queue[queued].line + 9, 0, RECORD - 16};
+    record = (struct text){queue[queued] + 9, 0, RECORD - 16};
     put(&record, "{\"kind\":\"");
     put(&record, kind);
     put(&record, "\",\"process\":\"");
@@ -158,11 +175,11 @@ void put_string_field(const char *name, const char *value) {
 
 void record_end(void) {
     put(&record, "}");
-    struct text head = {queue[queued].line, 0, 9};
+    struct text head = {queue[queued], 0, 9};
     put_crc(&head, crc32(0, record.at, record.len));
     put(&head, " ");
     record.at[record.len] = '\n';
-    queue[queued++].len = 9 + record.len + 1;
+    lengths[queued++] = 9 + record.len + 1;
     write_records(now_ms());
 }
 
@@ -181,8 +198,9 @@ static bool is_forked_line(const char *line, size_t n, const struct text *beginn
 }
 
 static bool is_forked_already(void) {
-    char wanted[2048], window[4096];
-    struct text beginning = {wanted, 0, sizeof wanted};
+    struct text beginning = {scratch(), 0, 2048};
+    char *window = scratch() + beginning.room;
+    const size_t room = SCRATCH - beginning.room;
     size_t have = 0;
     bool in_long_line = false;
     put(&beginning, "{\"kind\":\"forked\",\"process\":\"");
@@ -191,7 +209,7 @@ static bool is_forked_already(void) {
     put_number(&beginning, orders.run);
     put(&beginning, ",");
     ssize_t n;
-    for (off_t at = orders.scan_from; (n = pread(inbox, window + have, sizeof window - have, at)) > 0; at += n) {
+    for (off_t at = orders.scan_from; (n = pread(inbox, window + have, room - have, at)) > 0; at += n) {
         char *line = window, *end;
         have += (size_t)n;
         while ((end = memchr(line, '\n', have - (size_t)(line - window)))) {
@@ -202,7 +220,7 @@ static bool is_forked_already(void) {
         }
         have -= (size_t)(line - window);
         memmove(window, line, have);
-        if (have == sizeof window) { /* longer than any `forked` is */
+        if (have == room) { /* longer than any `forked` is */
             have = 0;
             in_long_line = true;
         }

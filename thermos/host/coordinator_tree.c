@@ -72,8 +72,8 @@ ssize_t read_text(const char *path, char *text, size_t room) {
 
 /* Fills `m` from /proc/PID/stat; false if there is no such process (or no /proc). */
 bool look(pid_t pid, struct member *m) {
-    char text[1024];
-    if (read_text(proc_path(pid, "/stat"), text, sizeof text) <= 0)
+    char *text = scratch();
+    if (read_text(proc_path(pid, "/stat"), text, SCRATCH) <= 0)
         return false;
     char *open_ = strchr(text, '('), *close_ = strrchr(text, ')');
     if (!open_ || !close_ || close_[1] != ' ')
@@ -125,7 +125,7 @@ static void meet(pid_t pid, pid_t parent) {
 
 /* Calls meet() for the children of one thread. False if the kernel has no such file. */
 static bool meet_children(pid_t pid, pid_t tid) {
-    char text[4096];
+    char text[1024];
     pid_t child = 0;
     ssize_t n;
     char path[96];
@@ -152,7 +152,7 @@ static bool meet_children(pid_t pid, pid_t tid) {
 
 /* Calls `take` for every numeric name in a directory of /proc. False if it can't be read. */
 static bool each_number(const char *path, pid_t about, void (*take)(pid_t about, pid_t number)) {
-    char entries[4096] __attribute__((aligned(8)));
+    char entries[1024] __attribute__((aligned(8)));
     ssize_t n;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -270,7 +270,6 @@ static uint32_t argv_crc;
 /* True while the main still executes what we started (a script's argv comes after its interpreter's). */
 static bool is_shell(void) {
     struct stat exe;
-    char text[4096];
     off_t length = 0, at;
     uint32_t crc = 0;
     ssize_t n;
@@ -279,11 +278,11 @@ static bool is_shell(void) {
     int fd = open(proc_path(main_process.pid, "/cmdline"), O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    while ((n = read(fd, text, sizeof text)) > 0)
+    while ((n = read(fd, scratch(), SCRATCH)) > 0)
         length += n;
     at = length - (off_t)argv_length;
-    while (at >= 0 && (n = pread(fd, text, sizeof text, at)) > 0) {
-        crc = crc32(crc, text, (size_t)n);
+    while (at >= 0 && (n = pread(fd, scratch(), SCRATCH, at)) > 0) {
+        crc = crc32(crc, scratch(), (size_t)n);
         at += n;
     }
     close(fd);
