@@ -1,0 +1,1 @@
+CLUSTER = 'of-the-user'
