@@ -315,7 +315,7 @@ class Job(Struct):
     role = Required(String)  # whose it is; also the user that runs it
     contact = String  # free text
     cluster = Required(String)  # where
-    environment = Required(String)  # prod, devel, test or staging<N>
+    environment = Required(String)  # prod, devel, test or staging1, 2, …
     instances = Default(Positive, 1)  # how many
     task = Required(Task)  # what
     announce = Announcer  # register in ZooKeeper
