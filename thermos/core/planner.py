@@ -31,6 +31,9 @@ class Standing(StrEnum):
     FAILED = "failed"  # for good
 
 
+_MOVING = (Standing.READY, Standing.RUNNING)
+
+
 def standing(spec: ProcessSpec, record: ProcessRecord | None, run_limit: int) -> Standing:
     """Where a process stands by its own history alone (READY also stands for blocked). `run_limit` 0: no limit."""
     last = record.last if record else None
@@ -74,6 +77,7 @@ class Planner:
         self.failed: set[str] = set()
         self.finished: set[str] = set()
         self._required = sum(not p.ephemeral for p in processes)  # not ephemeral, not finished, not failed
+        self._moving = sum(not self._specs[n].ephemeral for n in self.ready)  # not ephemeral, ready or running
 
     def __contains__(self, process: str) -> bool:
         return process in self._specs
@@ -94,6 +98,8 @@ class Planner:
         if last is None or (after is before and after is not Standing.READY):
             return
         self._standing[name] = after
+        if not spec.ephemeral:
+            self._moving += (after in _MOVING) - (name in self.running or name in self.ready)
         self.running.discard(name)
         self.ready.discard(name)
         match after:
@@ -117,6 +123,7 @@ class Planner:
             if not self._waits[name] and self._standing[name] is Standing.BLOCKED:
                 self._standing[name] = Standing.READY
                 self.ready.add(name)
+                self._moving += not self._specs[name].ephemeral
                 heappush(self._ready, self._index[name])
 
     def _free_slots(self) -> int | None:
@@ -155,8 +162,9 @@ class Planner:
 
     @property
     def is_deadlocked(self) -> bool:
-        """Not complete, and nothing runs or will ever run: somebody waits for a failed process."""
-        return not self.is_complete and not self.running and not self.ready
+        """Not complete, and nothing that counts runs or will ever run: somebody waits for a failed process. Ephemeral
+        processes are not waited for here either: nothing that counts may depend on them."""
+        return not self.is_complete and not self._moving
 
     def is_healthy(self, max_failures: int) -> bool:
         """Fewer processes failed than the task allows (0: any number), and the rest can go on."""

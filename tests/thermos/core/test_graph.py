@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.thermos.core.counting import Name
 from thermos.core.graph import build_graph, check_graph, find_cycle
 from thermos.model import ProcessSpec, TaskSpec
 
@@ -206,20 +207,6 @@ class Counted(list[str]):
         for name in super().__iter__():
             Counted.handed_out += 1
             yield name
-
-
-class Name(str):
-    """A process name that counts how often it is hashed: every look into a dict or set of the graph costs one."""
-
-    __slots__ = ()
-    hashed = 0
-
-    def __hash__(self) -> int:
-        Name.hashed += 1
-        return super().__hash__()
-
-    def __eq__(self, other: object) -> bool:
-        return super().__eq__(other)
 
 
 def chain(names: list[Name]) -> tuple[Counted, ...]:
