@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from config.dsl.objects import CoercionError, Object, ShapeError, TypeCheck, explain, unbound_text
@@ -295,9 +296,14 @@ class EnumContainer(SimpleObject):
         return cls.__name__, cls.VALUES
 
 
+@lru_cache(maxsize=1024)
+def _enum_of(name: str, values: tuple[str, ...]) -> type:
+    return TypeMetaclass(name, (EnumContainer,), {"VALUES": values, "__slots__": ()})
+
+
 @TypeFactory.register("Enum")
-def _build_enum(type_dict: dict[Any, Any], name: str, values: tuple[str, ...]) -> type:
-    return TypeMetaclass(name, (EnumContainer,), {"VALUES": tuple(values), "__slots__": ()})
+def _build_enum(type_dict: dict[Any, Any], name: str, values: Any) -> type:
+    return _enum_of(name, tuple(values))
 
 
 def _register_simple(kind: type[SimpleObject]) -> None:

@@ -15,11 +15,11 @@ Kind = tuple[Any, ...]
 SCALARS = (("String",), ("Integer",), ("Float",), ("Boolean",), ("Enum", ("x", "y", "1")))
 
 _words = st.sampled_from(["", "x", "y", "1", "0", "true", "7", "1.5", "a b", "{", "}", "{}", "{{}}", "$x", "${y}"])
-_addresses = st.sampled_from(
-    [*NAMES]
-    + ["self.a", "self.name", "super.a", "super.super.name", "super.b.a", "super"]
-    + ["a.b", "b.a", "a.name", "a[0]", "a[-1]", "b[1]", "a[b]", "c[x]", "a[0].name", "b.c.a", "a[b][c]", "z", "z.y"]
+_ADDRESSES = (
+    "a b c name self.a self.name super.a super.super.name super.b.a super a.b b.a a.name a[0] a[-1] b[1] a[b] c[x] "
+    "a[0].name b.c.a a[b][c] z z.y"
 )
+_addresses = st.sampled_from(_ADDRESSES.split(" "))
 _tags = st.one_of(
     _addresses.map("{{{{{}}}}}".format),
     _addresses.map("{{{{{}}}}}".format),
