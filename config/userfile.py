@@ -125,6 +125,8 @@ class _Noted:
         self._noted = False
 
     def write(self, text: str) -> int:
+        if sys.stderr is None:  # a daemon may have closed it
+            return len(text)
         if not self._noted and text:
             self._noted = True
             sys.stderr.write(f"{self._name}: prints while it is loaded; its output goes to stderr:\n")
