@@ -28,7 +28,8 @@ class Loop:
         self.runner = runner
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        self._selector.register(runner.fileno(), selectors.EVENT_READ, runner.on_ready)
+        if not runner.done:  # taking it over may have been all there was to do
+            self._selector.register(runner.fileno(), selectors.EVENT_READ, runner.on_ready)
         self._timers: list[tuple[float, int, Call]] = []
         self._counter = 0
         self._posted: deque[Call] = deque()
