@@ -15,7 +15,7 @@ import msgspec
 from thermos.clock import Now
 from thermos.core.fold import TaskRecord
 from thermos.core.graph import check_graph
-from thermos.core.records import FORMAT, Header, Owner, TaskStatus
+from thermos.core.records import FORMAT, Header, Owner, Request, TaskStatus
 from thermos.core.states import TaskState
 from thermos.errors import ConfigError, HostError, NotOwner
 from thermos.host.checkpoint import Checkpoint, open_checkpoint, read_owner
@@ -39,8 +39,9 @@ def own_task(
     *,
     force: bool = False,
     on_record: OnRecord | None = None,
+    wanted: Request | None = None,
 ) -> Runner:
-    """Begin or take over a task. `force` kills a live runner first.
+    """Begin or take over a task. `force` kills a live runner first; with `wanted` it is to end: nothing new starts.
 
     Raises ConfigError (the graph can't run, or another task has this id), NotOwner (finished, or somebody has it),
     HostError (this machine refuses).
@@ -61,6 +62,8 @@ def own_task(
         else:
             _check_same(spec, runner.task.header, paths, settings)
             _announce(runner, kernel, now)
+        if wanted is not None and not runner.task.terminal:
+            runner.append(wanted)
         runner.take_over(now)
     except BaseException:
         runner.close()

@@ -38,6 +38,7 @@ class Loop:
         self._wakee.setblocking(False)
         self._selector.register(self._wakee, selectors.EVENT_READ, self._on_wake)
         self._on_signal: dict[int, Call] = {}
+        self.on_turn: Call | None = None  # called after each turn of the loop, for whoever shows what happened
 
     def add_reader(self, fd: int, call: Call) -> None:
         self._selector.register(fd, selectors.EVENT_READ, call)
@@ -78,6 +79,8 @@ class Loop:
                     break
                 key.data(self._clock())
             self._run_due()
+            if self.on_turn is not None:
+                self.on_turn(self._clock())
         self._run_posted(self._clock())
 
     def close(self) -> None:
