@@ -119,7 +119,7 @@ class ChoiceContainer(Object, Type):
             report.unbound.setdefault(ref, []).extend(sites)
         names = ", ".join(option.__name__ for option in self.CHOICES)
         report.error(f"fits none of {names} ({' | '.join(reasons)})", where, key)
-        return self._value if isinstance(self._value, str | int | float) else str(self._value)
+        return self._value if isinstance(self._value, str | int | float | Mapping) else str(self._value)
 
     def _text(self, scope: Scope | None) -> str:
         return str(self._interpolate(scope, {})._text(None))

@@ -228,7 +228,7 @@ def unbound_text(ref: Ref) -> str:
 def explain(error: CoercionError | Uninterpolatable) -> str:
     """A failure of a single value in our words."""
     if isinstance(error, Uninterpolatable):
-        return f"the references in it go round in a circle or are nested too deep: {error}"
+        return f"its references go round in a circle, or on for too long: what is left in the end is `{error.text}`"
     return error.reason or f"{error.src!r} is not {getattr(error.dst, 'NOUN', f'a {error.dst.__name__}')}"
 
 

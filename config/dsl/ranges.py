@@ -1,6 +1,7 @@
 """Numbers with limits, for the schema: what is certainly a mistake in a size or a count is refused.
 
-`Range(Integer, min=1)` reads what Integer reads, but refuses True, 1.9, nan and everything outside its limits.
+`Range(Integer, min=1)` reads what Integer reads, but refuses True, 1.9, nan and everything outside its limits. It also
+takes the value of an object of another simple type (`cpu=profile.cores()`, where that is an Integer).
 Plain Integer and Float stay as lenient as they always were.
 """
 
@@ -28,7 +29,7 @@ class _Ranged(SimpleObject):
 
     def __init__(self, value: Any) -> None:
         scopes: tuple[Namable, ...] = ()
-        if isinstance(value, SimpleObject) and value._kind() is self._kind():
+        if isinstance(value, SimpleObject):
             value, scopes = value._value, value._scopes
         super().__init__(value)
         self._scopes = scopes

@@ -52,8 +52,14 @@ class Namable:
         raise NotImplementedError
 
     def _seek(self, keys: tuple[str, ...], scope: Any) -> tuple[Any, Any] | None:
-        """(value, scope to read it in) at `keys`, or None; `scope` is what surrounds this object."""
-        raise NotImplementedError
+        """(value, scope to read it in) at `keys`, or None; `scope` is what surrounds this object.
+
+        A user's own Namable has only `find`.
+        """
+        try:
+            return self.find(Ref(Index(key[1:-1]) if key[0] == "[" else Dereference(key[1:]) for key in keys)), None
+        except Namable.Error:
+            return None
 
 
 @total_ordering

@@ -31,7 +31,11 @@ Lookup = Callable[[tuple[str, ...]], str | None]
 
 
 class Uninterpolatable(Exception):
-    """The references go round in a circle, or on for too long."""
+    """The references go round in a circle, or on for too long; `text` is what was left then, shortened."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+        super().__init__(f"Unable to interpolate {self.text}!  Maximum replacements reached.")
 
 
 class Tag(NamedTuple):
@@ -117,8 +121,7 @@ def expand(text: str, lookup: Lookup) -> Expansion:
             return _finish(text)
         if len(text) > limit:
             break
-    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-    raise Uninterpolatable(f"Unable to interpolate {shown}!  Maximum replacements reached.")
+    raise Uninterpolatable(text)
 
 
 def _replace_once(text: str, lookup: Lookup, found: dict[Ref, str | None]) -> tuple[bool, str]:

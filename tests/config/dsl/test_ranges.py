@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from config.dsl import (
+    Boolean,
     Float,
     Integer,
     List,
@@ -18,6 +19,7 @@ from config.dsl import (
     Required,
     StrictFloat,
     StrictInteger,
+    String,
     Struct,
     TypeFactory,
 )
@@ -81,6 +83,8 @@ def test_ranges_and_plain_numbers_mix() -> None:
 
     assert Resources(ram=Integer("{{n}}").bind(n=3)).resolve().data == {"ram": 3}
     assert not Resources(ram=Integer(-3)).check().ok()
+    assert Resources(ram=String("3")).resolve().data == {"ram": 3}
+    assert not Resources(ram=Boolean(True)).check().ok()
     assert Old(ram=PositiveInteger(3)).resolve().data == {"ram": 3}
     assert Resources(ram=3).ram() == Integer(3)
     assert Integer(2) < PositiveInteger(3)

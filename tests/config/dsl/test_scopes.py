@@ -167,3 +167,13 @@ def test_scopes_of_a_parent_can_be_given_to_a_child() -> None:
     task = Task(name="t", processes=[Process(name="p", cmdline="{{user}} {{super.name}}")], user="u")
     child = Process(cmdline="{{user}}").in_scope(*task.scopes())
     assert str(child.cmdline()) == "u"
+
+
+def test_a_namable_of_the_user_needs_only_find() -> None:
+    class Counter(Namable):
+        def find(self, ref: Ref) -> str:
+            if ref.action().value != "n":
+                raise Namable.NotFound(self, ref)
+            return f"{ref.address()}!"
+
+    assert str(String("{{n.x[1]}} {{z}}").bind(Counter())) == "n.x[1]! {{z}}"
