@@ -1,8 +1,9 @@
 """The checkpoint of one task as its owner holds it: the lock, the `runner` file, the inboxes, the FIFO `wake`.
 
-`runner` is append-only; whoever holds `flock` on it owns the task. A file that ends in the middle of a line gets an LF
-first, so that damage stays one bad line. Everything is opened through the directory's descriptor without following
-links, and as root only when root owns it.
+`runner` is append-only; whoever holds `flock` on it owns the task. A file that ends in the middle of a line gets `!`
+and LF first: damage stays one bad line, and one that lacked nothing but its LF, which this owner did not count, is
+not counted by the next one either. Everything is opened through the directory's descriptor without following links,
+and as root only when root owns it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from thermos.paths import TaskPaths, inbox_name
 
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 _CHUNK = 1 << 20
+_SPOIL = b"!\n"
 
 
 class CannotRecord(HostError):
-    """A record could not be written; nothing was decided from it. Try again later."""
+    """A record could not be written (or one in an inbox not be read); nothing was decided from it. Try again later."""
 
 
 class Checkpoint:
@@ -64,7 +66,7 @@ class Checkpoint:
 
     def append_raw(self, lines: bytes) -> None:
         """Append whole lines. Raises CannotRecord; then nothing of `lines` counts."""
-        data = b"\n" + lines if self._torn else lines
+        data = _SPOIL + lines if self._torn else lines
         try:
             written = self._kernel.write(self._runner_fd, data)
         except OSError as error:
@@ -72,7 +74,7 @@ class Checkpoint:
         self.size += written
         if written < len(data):
             # The complete lines of a short write stand; they are written again, and the fold takes the second as said.
-            self._torn = True
+            self._torn = not data[:written].endswith(b"\n") and (self._torn or written > 0)
             raise cannot_record(self.paths.runner, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         self._torn = False
 
@@ -80,10 +82,15 @@ class Checkpoint:
         """Put `lines` in the place of the whole `runner` file (new + rename, the lock held throughout)."""
         try:
             fresh = self._kernel.open("runner.new", _APPEND | os.O_TRUNC, dir_fd=self.dir_fd)
+        except OSError as error:
+            raise cannot_record(self.paths.runner, error) from error
+        try:
             if not self._kernel.lock(fresh) or self._kernel.write(fresh, lines) < len(lines):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._kernel.rename("runner.new", "runner", dir_fd=self.dir_fd)
         except OSError as error:
+            self._kernel.close(fresh)
+            self._kernel.unlink("runner.new", dir_fd=self.dir_fd)  # it takes space
             raise cannot_record(self.paths.runner, error) from error
         self._kernel.close(self._runner_fd)
         self._runner_fd, self.size, self._torn = fresh, len(lines), False
@@ -94,10 +101,15 @@ class Checkpoint:
             return self._kernel.stat(inbox_name(process), dir_fd=self.dir_fd, follow=False).st_size
         except FileNotFoundError:
             return 0
+        except OSError as error:
+            raise cannot_read(self.paths.inbox(process), error) from error
 
     def drop_inbox(self, process: str) -> None:
         """Remove an inbox whose records are all mirrored; the next coordinator begins a new one."""
-        self._kernel.unlink(inbox_name(process), dir_fd=self.dir_fd)
+        try:
+            self._kernel.unlink(inbox_name(process), dir_fd=self.dir_fd)
+        except OSError as error:
+            raise cannot_record(self.paths.inbox(process), error) from error
 
     def read_inbox(self, process: str, offset: int) -> bytes:
         """Everything from `offset` on; b"" when there is none."""
@@ -109,6 +121,8 @@ class Checkpoint:
             while len(data) % _CHUNK == 0 and (more := self._kernel.pread(fd, _CHUNK, offset + len(data))):
                 data += more
             return data
+        except OSError as error:
+            raise cannot_read(self.paths.inbox(process), error) from error
         finally:
             self._kernel.close(fd)
 
@@ -129,12 +143,14 @@ class Checkpoint:
             )
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise cannot_read(self.paths.inbox(process), error) from error
 
     def finish(self) -> None:
-        """The task is terminal: active becomes finished. Idempotent."""
+        """The task is terminal: active becomes finished, its mtime the time of that. Idempotent."""
         try:
+            self._kernel.touch(self.paths.active)
             self._kernel.rename(self.paths.active, self.paths.finished)
-            self._kernel.touch(self.paths.finished)
         except FileNotFoundError:
             return  # done already
         except OSError as error:
@@ -145,6 +161,10 @@ def cannot_record(path: Path, error: OSError) -> CannotRecord:
     if is_disk_full(error):
         return CannotRecord(f"cannot record: disk full ({path})")
     return CannotRecord(f"cannot record to {path}: {error.strerror}")
+
+
+def cannot_read(path: Path, error: OSError) -> CannotRecord:
+    return CannotRecord(f"cannot read {path}: {error.strerror}")
 
 
 def open_checkpoint(paths: TaskPaths, kernel: Kernel, *, create: bool) -> Checkpoint:
