@@ -49,9 +49,9 @@ def kinds(depth: int = 2) -> st.SearchStrategy[Kind]:
 
 @st.composite
 def structs(draw: Any, depth: int = 2) -> Kind:
-    """A struct type with one to four fields."""
+    """A struct type with one to four fields, sorted: pystachio sorts them in types that are used as fields."""
     fields = []
-    for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)):
+    for name in sorted(draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))):
         kind = draw(kinds(depth))
         how = draw(st.sampled_from(["Required", "Optional", "Optional", "Default"]))
         fields.append((name, how, kind, draw(values(kind)) if how == "Default" else None))
