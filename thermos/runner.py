@@ -25,7 +25,7 @@ from thermos.clock import Now
 from thermos.core.actions import Action, EnterState, GiveUp, KillRun, StartRun, StopRun
 from thermos.core.fold import Applied, Run, TaskRecord, fold, take_snapshot
 from thermos.core.lifecycle import Lifecycle
-from thermos.core.planner import Planner
+from thermos.core.planner import Planner, Standing
 from thermos.core.records import (
     AnyRecord,
     Exited,
@@ -34,6 +34,7 @@ from thermos.core.records import (
     Lost,
     Released,
     Request,
+    Restart,
     SetupFailed,
     Starting,
     TaskStatus,
@@ -116,12 +117,13 @@ class Runner:
     def on_ready(self, now: Now) -> None:
         """The descriptor is readable."""
         woken, ended = self._minders.poll()
-        if woken:
-            self._inboxes.drain_wake()
+        wishes = self._inboxes.drain_wake() if woken else []
         for minder in ended:
             self._inboxes.grown.add(minder.process)
         self._dead += ended
         self._settle(now)
+        for wish in wishes:
+            self._obey(wish, now)
 
     def on_timer(self, now: Now) -> None:
         """`next_wake` has come."""
@@ -134,6 +136,35 @@ class Runner:
     def lose(self, now: Now, *, reason: str = "") -> None:
         """End the task as LOST, at once and without finalizers."""
         self._request(TaskState.LOST, now, 0.0, False, reason or "lost")
+
+    def restart(self, process: str, now: Now) -> bool:
+        """End the process's current run politely and begin the next at once; one that waits for its turn starts now.
+
+        False when there is nothing to restart: it was never started, is over for good, or the task is ending. Raises
+        CannotRecord.
+        """
+        known = self.task.processes.get(process)
+        if self.done or self.task.state is not TaskState.ACTIVE or known is None or known.last is None:
+            return False
+        if self._life.planner_of(process).standing(process) not in (Standing.RUNNING, Standing.READY):
+            return False
+        self.append(Restart(at=now.wall, mono=now.mono, process=process, run=known.last.number))
+        self._settle(now)
+        return True
+
+    def _obey(self, wish: str, now: Now) -> None:
+        """A wish from the FIFO; what can't be done or understood is left undone, whoever asked looks at the records."""
+        if self.done:
+            return
+        verb, _, rest = wish.partition(" ")
+        process = self._inboxes.process_of(rest)
+        try:
+            if verb == "detach":
+                self.detach(now)
+            elif verb == "restart" and process is not None:
+                self.restart(process, now)
+        except CannotRecord as error:
+            self.trouble = str(error)
 
     def detach(self, now: Now) -> None:
         """Let go: coordinators and processes go on, the next owner takes over. Raises CannotRecord."""

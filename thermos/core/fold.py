@@ -25,6 +25,7 @@ from thermos.core.records import (
     Owner,
     Released,
     Request,
+    Restart,
     Running,
     RunRecord,
     SetupFailed,
@@ -81,6 +82,7 @@ class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
     daemons: int = 0
     gone: bool = False
     damaged: bool = False  # a record of this run is missing
+    restart: bool = False  # somebody asked for the next one
 
     @property
     def terminal(self) -> bool:
@@ -100,6 +102,7 @@ class ProcessRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     failures: int = 0
     kills: int = 0
     losses: int = 0
+    restarts: int = 0  # runs that ended because somebody asked for it, however they ended
     runs: dict[int, Run] = {}
 
     @property
@@ -108,7 +111,7 @@ class ProcessRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @property
     def ended(self) -> int:
-        return self.successes + self.failures + self.kills + self.losses
+        return self.successes + self.failures + self.kills + self.losses + self.restarts
 
 
 class TaskRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -126,6 +129,7 @@ class TaskRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     deadline: float = 0.0
     processes: dict[str, ProcessRecord] = {}
     active: dict[str, int] = {}  # process -> number of its run that is not terminal
+    restarting: dict[str, int] = {}  # process -> active run that shall make way for the next
     unsettled: dict[str, list[int]] = {}  # process -> runs that are terminal but linger
     complete_since: float = 0.0  # history before this wall time was cut
 
@@ -180,6 +184,8 @@ def fold(task: TaskRecord, record: AnyRecord) -> tuple[TaskRecord, Applied]:
             return task, Applied(Outcome.CHANGED)
         case Request():
             return task, _fold_request(task, record)
+        case Restart():
+            return task, _fold_restart(task, record)
         case Snapshot():
             return msgspec.convert(record.state, TaskRecord, str_keys=True), Applied(Outcome.CHANGED)
         case _:
@@ -225,6 +231,19 @@ def _fold_request(task: TaskRecord, record: Request) -> Applied:
         record = structs.replace(record, grace=min(graces, default=None), finalize=before.finalize and record.finalize)
     task.request, task.request_pending = record, True
     return Applied(Outcome.CHANGED)
+
+
+def _fold_restart(task: TaskRecord, record: Restart) -> Applied:
+    """Only the last run of a process can make way; one that has ended already no longer waits for `min_duration`."""
+    run = task.run(record.process, record.run)
+    if run is None or run is not task.processes[record.process].last:
+        return Applied(Outcome.ILLEGAL, run)
+    if run.restart:
+        return Applied(Outcome.NOOP, run)
+    run.restart = True
+    if not run.terminal:
+        task.restarting[record.process] = record.run
+    return Applied(Outcome.CHANGED, run)
 
 
 def _is_stronger(new: Request, old: Request) -> bool:
@@ -349,7 +368,8 @@ def _keep_facts(run: Run, record: RunRecord) -> None:
 def _end_run(task: TaskRecord, run: Run, record: RunRecord) -> None:
     run.ended_at, run.ended_mono = record.at, record.mono
     process = task.processes[run.process]
-    counter = _COUNTERS[run.state]
+    task.restarting.pop(run.process, None)
+    counter = "restarts" if run.restart else _COUNTERS[run.state]
     setattr(process, counter, getattr(process, counter) + 1)
     if task.active.get(run.process) == run.number:
         del task.active[run.process]

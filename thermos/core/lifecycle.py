@@ -40,6 +40,7 @@ class Lifecycle:
         self.regular = Planner([p for p in spec.processes if not p.final], spec.order, **limits)
         self.final = Planner([p for p in spec.processes if p.final], spec.order, **limits)
         self._has_final = any(p.final for p in spec.processes)
+        self._asked: dict[str, int] = {}  # runs that were told to make way for the next
         self._told: tuple[TaskState, _Urge] | None = None  # what every live run was told in which state
 
     def planner_of(self, process: str) -> Planner:
@@ -96,6 +97,10 @@ class Lifecycle:
         why = self._why_over(task)
         if why:
             return Decision((self._deadlines(TaskState.CLEANING, task.request, now, why),))
+        stops = [StopRun(p, run) for p, run in task.restarting.items() if self._asked.get(p) != run]
+        if stops:
+            self._asked |= {stop.process: stop.run for stop in stops}
+            return Decision(tuple(stops))
         if not may_start:
             return Decision()
         return self._start(self.regular, now)

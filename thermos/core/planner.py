@@ -41,6 +41,8 @@ def standing(spec: ProcessSpec, record: ProcessRecord | None, run_limit: int) ->
         return Standing.READY
     if not last.terminal:
         return Standing.RUNNING
+    if last.restart:
+        return Standing.READY
     if last.state is ProcessState.SUCCESS and not spec.daemon:
         return Standing.FINISHED
     if run_limit and record.total >= run_limit:
@@ -107,7 +109,7 @@ class Planner:
                 self.running.add(name)
             case Standing.READY:
                 self.ready.add(name)
-                self._not_before[name] = last.ended_mono + spec.min_duration
+                self._not_before[name] = last.ended_mono + (0 if last.restart else spec.min_duration)
                 heappush(self._later, (self._not_before[name], self._index[name]))
             case Standing.FAILED:
                 self.failed.add(name)
@@ -151,9 +153,14 @@ class Planner:
         slots = self._free_slots()
         if slots == 0:
             return None
-        while self._later and self._names[self._later[0][1]] not in self.ready:
+        while self._later and self._is_stale(*self._later[0]):
             heappop(self._later)
         return self._later[0][0] if self._later else None
+
+    def _is_stale(self, when: float, index: int) -> bool:
+        """An entry of a run that is over: its process runs, is done, or waits for another moment."""
+        name = self._names[index]
+        return name not in self.ready or when < self._not_before[name]
 
     @property
     def is_complete(self) -> bool:

@@ -78,6 +78,13 @@ class Request(Record, frozen=True, kw_only=True, tag="request", omit_defaults=Tr
     reason: str = ""
 
 
+class Restart(Record, frozen=True, kw_only=True, tag="restart"):
+    """Somebody wants this run to end and the next one to begin at once; how it ends does not count."""
+
+    process: str
+    run: int
+
+
 class Starting(Record, frozen=True, kw_only=True, tag="starting"):
     """The owner is about to spawn the coordinator of this run; `offset` is the inbox's size before it."""
 
@@ -162,8 +169,8 @@ class Snapshot(Record, frozen=True, kw_only=True, tag="snapshot"):
 
 
 AnyRecord = (
-    Header | Owner | Released | TaskStatus | Request | Starting | Forked | Running | SetupFailed | Stopped | Exited
-    | Gone | Lost | Snapshot
+    Header | Owner | Released | TaskStatus | Request | Restart | Starting | Forked | Running | SetupFailed | Stopped
+    | Exited | Gone | Lost | Snapshot
 )  # fmt: skip
 CoordinatorRecord = Forked | Running | SetupFailed | Stopped | Exited | Gone
 

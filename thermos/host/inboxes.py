@@ -1,7 +1,8 @@
 """The inboxes of a task's processes as its owner reads them: how far each was read, and which have grown.
 
 A coordinator pokes the FIFO `wake` with its process's index after each record, so the owner reads only what has
-grown. Anything in the FIFO that is no index, and more of it than fits, means: look at all of them.
+grown. Anything in the FIFO that is no index, and more of it than fits, means: look at all of them. A line that begins
+with `!` is a wish of somebody who may write the FIFO (the owner's user): `!restart INDEX`, `!detach`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ class Inboxes:
         self._offsets: dict[str, int] = {}
         self.grown: set[str] = set()
 
+    def process_of(self, token: str) -> str | None:
+        """The process with this index; None for anything that is none."""
+        index = int(token) if token.isdecimal() and len(token) < 10 else len(self._names)
+        return self._names[index] if index < len(self._names) else None
+
     def wake_token(self, process: str) -> int:
         return self._index[process]
 
@@ -39,19 +45,21 @@ class Inboxes:
         """The inbox was removed; the next one is read from its start."""
         self._offsets[process] = 0
 
-    def drain_wake(self) -> None:
-        """Take the pokes from the FIFO."""
+    def drain_wake(self) -> list[str]:
+        """Take the pokes from the FIFO; gives the wishes that stood among them."""
         try:
             data = self._kernel.read(self._checkpoint.wake_fd, 2 * _MANY)
         except BlockingIOError:
-            return
-        tokens = set(data.split(b"\n"))
-        tokens.discard(b"")
+            return []
+        lines = data.split(b"\n")
+        wishes = [line[1:].decode("ascii", "replace") for line in lines if line.startswith(b"!")]
+        tokens = {line for line in lines if line and not line.startswith(b"!")}
         known = {int(token) for token in tokens if token.isdigit() and len(token) < 10}
         if len(data) >= _MANY or len(known) < len(tokens) or max(known, default=0) >= len(self._names):
             self.grown.update(self._offsets)
         else:
             self.grown.update(self._names[index] for index in known)
+        return wishes
 
     def news(self, process: str, task: TaskRecord) -> tuple[list[Line], int]:
         """(records that the fold has not seen, where to go on reading once they are mirrored)."""

@@ -16,6 +16,7 @@ from thermos.core.records import (
     Owner,
     Released,
     Request,
+    Restart,
     Running,
     SetupFailed,
     Snapshot,
@@ -121,6 +122,7 @@ def one_of_each() -> list[AnyRecord]:
         Released(at=1.5, mono=1.5, pid=10),
         status(TaskState.CLEANING, stop_deadline=20.0, deadline=30.0),
         request(TaskState.KILLED, 5.0, finalize=False),
+        Restart(at=1.5, mono=1.5, process="p", run=0),
         starting(),
         forked(),
         running(),
@@ -147,6 +149,7 @@ def any_record(names: Sequence[str] = NAMES, max_run: int = 2, max_seq: int = 4)
     of_coordinator = {**of_run, "seq": st.integers(-1, max_seq)}
     number = st.integers(0, 2**40)
     return st.one_of(
+        st.builds(Restart, **of_run),
         st.builds(
             Header, **clock, format=st.just(1), task_id=st.sampled_from(["t", "other"]), sandbox=st.just("/s"),
             log_dir=st.just("l"), hostname=st.text(max_size=3), user=st.just("u"), uid=st.just(1),

@@ -76,7 +76,7 @@ def test_a_line_is_one_line_whatever_is_in_it() -> None:
 
 def test_there_is_a_sample_of_every_kind() -> None:
     assert {type(r) for r in one_of_each()} == set(AnyRecord.__args__)
-    assert len(one_of_each()) == 14
+    assert len(one_of_each()) == 15
 
 
 @pytest.mark.parametrize("record", one_of_each(), ids=lambda r: type(r).__name__)
