@@ -1,0 +1,72 @@
+"""The rim of every command: exceptions become one line on stderr and a documented exit code.
+
+Nobody is shown a traceback, unless THERMOS_TRACEBACK is set. A reader that went away (`| head`) is no error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+
+import click
+
+from thermos.errors import Exit, ThermosError
+
+#: Set it to anything to see where an internal error came from.
+TRACEBACK = "THERMOS_TRACEBACK"
+
+
+def complain(program: str, text: str) -> None:
+    """Lines on stderr, the first one after the program's name; a stderr that is gone hears nothing."""
+    try:
+        sys.stderr.write(f"{program}: {text}\n")
+        sys.stderr.flush()
+    except OSError:
+        silence(2)
+
+
+def silence(fd: int) -> None:
+    """Whatever is still written to `fd`, also when Python flushes at its end, goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, fd)
+    os.close(null)
+
+
+def guard(program: str, command: Callable[[], object]) -> int:
+    """The exit code of `command`; what it returns is its code, None is 0."""
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code if isinstance(code, int) else Exit.OK
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return Exit.USAGE
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else program
+        complain(program, f"{error.format_message()} (see `{where} --help`)")
+        return Exit.USAGE
+    except click.ClickException as error:
+        complain(program, error.format_message())
+        return Exit.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        complain(program, "interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        silence(1)
+        return Exit.OK
+    except ThermosError as error:
+        complain(program, str(error))
+        return error.exit_code
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        text = " ".join(str(error).split())
+        complain(program, f"internal error: {type(error).__name__}: {text}; set {TRACEBACK}=1 to see it")
+        return Exit.FAILED
+
+
+def echo_lines(lines: Iterable[str]) -> None:
+    """Lines on stdout."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)

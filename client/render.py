@@ -1,0 +1,119 @@
+"""Values become words for people: exit codes, signals, durations, moments, lists. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno as errnos
+import os
+import signal
+import unicodedata
+from collections.abc import Sequence
+
+#: What a shell means by these exit codes.
+_SHELL_CODES = {126: "found, but it can't be executed", 127: "command not found"}
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def ending_words(code: int | None, signum: int | None) -> str:
+    """How a command ended: `exit code 3`, `killed by SIGKILL (signal 9)`."""
+    if signum is not None:
+        return f"killed by {signal_name(signum)} (signal {signum})"
+    if code is None:
+        return "end unknown"
+    if code in _SHELL_CODES:
+        return f"exit code {code} ({_SHELL_CODES[code]})"
+    if 128 < code < 128 + 65:
+        return f"exit code {code} (a command in it was killed by {signal_name(code - 128)})"
+    return f"exit code {code}"
+
+
+def setup_words(stage: str, errno: int, detail: str) -> str:
+    """Why a command was never executed."""
+    reason = detail or (os.strerror(errno) if errno else "")
+    if errno and not reason:
+        reason = errnos.errorcode.get(errno, str(errno))
+    return f"could not start ({stage}{': ' if reason else ''}{reason})"
+
+
+def duration(seconds: float) -> str:
+    """`0.42 s`, `3.1 s`, `42 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`."""
+    seconds = max(0.0, seconds)
+    if seconds < 0.995:
+        return f"{seconds:.2f} s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for unit, size, below, smaller in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {below}" if rest else "")
+    return f"{whole} s"
+
+
+def countdown(seconds: float) -> str:
+    """Whole seconds, never less than 0: what is left of something."""
+    return duration(float(max(0, -int(-seconds // 1)))) if seconds >= 10 else f"{max(0, -int(-seconds // 1))} s"
+
+
+def clock_time(at: float) -> str:
+    """`17:03:21.4`, local time."""
+    moment = dt.datetime.fromtimestamp(at)
+    return f"{moment:%H:%M:%S}.{moment.microsecond // 100_000}"
+
+
+def date_time(at: float) -> str:
+    """`2026-11-22 17:03:21`, local time."""
+    return f"{dt.datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    return f"{count} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def some_of(names: Sequence[str], limit: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    shown = ", ".join(names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
+
+
+def printable(text: str) -> str:
+    """What others wrote, made harmless for a terminal: tabs are blanks, control characters `?`."""
+    return "".join(" " if c == "\t" else c if c.isprintable() else "?" for c in text)
+
+
+def width_of(text: str) -> int:
+    """Columns on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(_char_width(c) for c in text)
+
+
+def _char_width(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def fit(text: str, columns: int) -> str:
+    """At most so many columns; what was cut is shown by `…`."""
+    if width_of(text) <= columns:
+        return text
+    kept, used = [], 0
+    for char in text:
+        used += _char_width(char)
+        if used > columns - 1:
+            break
+        kept.append(char)
+    return "".join(kept) + "…" if columns > 0 else ""
+
+
+def pad(text: str, columns: int) -> str:
+    """Exactly so many columns."""
+    text = fit(text, columns)
+    return text + " " * (columns - width_of(text))

@@ -1,0 +1,79 @@
+"""A View as the lines of a live tree. Pure: sizes come in, styled lines come out."""
+
+from __future__ import annotations
+
+from client.render import duration, fit, pad, plural, width_of
+from client.terminal import Segment, StyledLine
+from client.thermos.view import Headline, Mark, Row, View
+from thermos.clock import Now
+from thermos.core.fold import TaskRecord
+from thermos.core.states import ProcessState, TaskState
+
+_SIGNS: dict[Mark, Segment] = {
+    Mark.FAILED: ("✗", "bold red"),
+    Mark.RUNNING: ("●", "green"),
+    Mark.RETRY: ("↻", "yellow"),
+    Mark.READY: ("○", "cyan"),
+    Mark.BLOCKED: ("·", "dim"),
+    Mark.IDLE: ("-", "dim"),
+    Mark.DONE: ("✓", "green"),
+}
+
+_STATE_STYLES = {
+    TaskState.SUCCESS: "bold green",
+    TaskState.FAILED: "bold red",
+    TaskState.KILLED: "bold red",
+    TaskState.LOST: "bold red",
+}
+
+#: Indentation of the graph stops here: a chain of 500 is no staircase.
+_DEEPEST = 6
+_NAME_COLUMNS = 32
+
+
+def live_lines(
+    task_id: str, view: View, task: TaskRecord, now: Now, rows: int, hints: dict[str, str], notes: list[str]
+) -> tuple[list[StyledLine], bool]:
+    """(at most `rows` lines, whether they change by time alone). `hints`: process -> last line of its stderr."""
+    headline = view.headline(task, now)
+    room = max(1, rows - 1 - len(notes))
+    total = len(view.order)
+    shown = view.rows(task, now, room if total <= room else max(0, room - 1))
+    lines: list[StyledLine] = [_headline(task_id, headline, task)]
+    lines += _rows(shown, hints)
+    if len(shown) < total:
+        lines.append([(f"  … {plural(total - len(shown), 'more process', 'more processes')}", "dim")])
+    lines += [[(note, "yellow")] for note in notes]
+    ticks = headline.ticks or bool(headline.note and not task.terminal) or any(row.ticks for row in shown)
+    return lines[:rows], ticks
+
+
+def _headline(task_id: str, headline: Headline, task: TaskRecord) -> StyledLine:
+    style = _STATE_STYLES.get(task.state, "bold") if task.state is not None else "bold"
+    line = [(task_id, "bold"), (" ", ""), (headline.state, style), (f"  {duration(headline.seconds)}", "")]
+    line.append((f"  {headline.counts}", "dim"))
+    if headline.note:
+        line.append((f"  {headline.note}", "yellow"))
+    return line
+
+
+def _rows(rows: list[Row], hints: dict[str, str]) -> list[StyledLine]:
+    names = {row.process: "  " * min(row.level, _DEEPEST) + row.process for row in rows}
+    width = min(_NAME_COLUMNS, max(map(width_of, names.values()), default=0))
+    return [_row(row, names[row.process], width, hints.get(row.process, "")) for row in rows]
+
+
+def _row(row: Row, name: str, width: int, hint: str) -> StyledLine:
+    sign, style = _SIGNS[row.mark]
+    quiet = "dim" if row.mark in (Mark.BLOCKED, Mark.IDLE, Mark.READY) else ""
+    line = [(f"  {sign} ", style), (pad(name, width), quiet), (f" {row.state:<8}", quiet or style)]
+    if row.run is not None:
+        took = "" if row.seconds is None else duration(row.seconds)
+        line.append((f" run {row.run:<3} {took:>9}", ""))
+    if row.pid:
+        line.append((f"  pid {row.pid}", "dim"))
+    if row.note:
+        line.append((f"  {row.note}", "red" if row.mark is Mark.FAILED else "yellow"))
+    if hint and (row.mark is Mark.FAILED or row.state == ProcessState.FAILED):
+        line.append((f" | {fit(hint, 200)}", "dim"))
+    return line
