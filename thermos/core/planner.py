@@ -139,8 +139,13 @@ class Planner:
         slots = self._free_slots()
         taken: list[str] = []
         while self._ready and (slots is None or len(taken) < slots):
-            name = self._names[heappop(self._ready)]
-            if name in self.ready and self._not_before.get(name, now) <= now:
+            index = heappop(self._ready)
+            name = self._names[index]
+            if name not in self.ready:
+                continue  # an entry of a run that is over
+            if self._not_before.get(name, now) > now:
+                heappush(self._later, (self._not_before[name], index))
+            else:
                 self._standing[name] = Standing.RUNNING
                 self.ready.remove(name)
                 self.running.add(name)
