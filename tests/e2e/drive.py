@@ -15,9 +15,9 @@ from pathlib import Path
 from config.check import check, raise_errors
 from config.core.compile import compile_task
 from config.loader import load_tasks
+from tests.e2e.harness import EXITS
 from thermos import clock
 from thermos.clock import Now
-from thermos.core.states import TaskState
 from thermos.errors import Exit, ThermosError
 from thermos.host.kernel import Kernel
 from thermos.host.loop import Loop
@@ -27,13 +27,6 @@ from thermos.model import TaskSpec
 from thermos.paths import TaskPaths, log_dir
 from thermos.recovery import own_task
 from thermos.runner import Runner
-
-EXITS = {
-    TaskState.SUCCESS: Exit.OK,
-    TaskState.FAILED: Exit.FAILED,
-    TaskState.KILLED: Exit.KILLED,
-    TaskState.LOST: Exit.LOST,
-}
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -91,7 +84,7 @@ def drive(runner: Runner) -> int:
         asked.append(signal.SIGINT)
         runner.kill(now, 0 if len(asked) > 1 else None)
 
-    calls = {signum: runner.kill for signum in (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)}
+    calls = dict.fromkeys((signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP), runner.kill)
     with loop.signals({**calls, signal.SIGINT: interrupt, signal.SIGUSR2: runner.lose}):
         loop.run()
     loop.close()
@@ -101,8 +94,18 @@ def drive(runner: Runner) -> int:
     return EXITS[runner.state]
 
 
+def become() -> None:
+    """Go on as another user: an interpreter below root's home could not be started by that user."""
+    if "E2E_BECOME" in os.environ:
+        uid, gid = map(int, os.environ["E2E_BECOME"].split(":"))
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+
+
 def main() -> int:
     options = parse(sys.argv[1:])
+    become()
     try:
         settings = settings_of(options)
         spec = read_spec(options, settings)

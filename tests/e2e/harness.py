@@ -15,7 +15,6 @@ import ctypes
 import os
 import select
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -26,6 +25,8 @@ from typing import TypeVar
 
 from thermos.core.fold import Run, TaskRecord, replay
 from thermos.core.records import AnyRecord, Forked, Line, RecordReader, Running, Starting
+from thermos.core.states import TaskState
+from thermos.errors import Exit
 from thermos.host.kernel import Kernel, Stat
 from thermos.paths import TaskPaths, log_dir
 
@@ -38,6 +39,14 @@ COMMAND = Path(sys.executable).parent / "thermos"
 #: How tasks are run: by the installed command, or (THERMOS_E2E=library) by the small driver beside this file.
 LIBRARY = (sys.executable, "-m", "tests.e2e.drive")
 THERMOS_RUN = LIBRARY if os.environ.get("THERMOS_E2E") == "library" else (str(COMMAND), "run", "--plain")
+
+#: Exit codes of the command by the state in which the task ended.
+EXITS = {
+    TaskState.SUCCESS: Exit.OK,
+    TaskState.FAILED: Exit.FAILED,
+    TaskState.KILLED: Exit.KILLED,
+    TaskState.LOST: Exit.LOST,
+}
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CHANGES = 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200  # MODIFY ATTRIB CLOSE_WRITE MOVED_FROM MOVED_TO CREATE DELETE
@@ -134,6 +143,7 @@ class Task:
     popen_options: dict[str, object]
     process: subprocess.Popen[bytes] = field(init=False)
     pidfd: int = -1
+    output: int | None = None  # fd for its stdout; None: with the others
     gates: dict[str, int] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -144,7 +154,7 @@ class Task:
             self.argv,
             env=self.env,
             stdin=subprocess.DEVNULL,
-            stdout=self.host.output,
+            stdout=self.host.output if self.output is None else self.output,
             stderr=self.host.output,
             cwd=REPO,
             **self.popen_options,  # type: ignore[call-overload]
@@ -231,10 +241,11 @@ class Task:
         """Until the task is over; nothing of it may be left. `state`: what it has to be."""
         code = self.wait_exit()
         view = self.view()
-        assert view.terminal, f"the runner ended with {code}: {self.host.said()}"
+        assert view.terminal and view.state is not None, f"the runner ended with {code}: {self.host.said()}"
+        assert code in (EXITS[view.state], Exit.INTERRUPTED), (code, self.host.said())
         self.assert_nothing_left()
         if state:
-            assert view.state is not None and view.state.name == state, (view.state, view.reason)
+            assert view.state.name == state, (view.state, view.reason)
         return view
 
     # acting ---------------------------------------------------------------------------------------------------------
@@ -355,6 +366,7 @@ class Host:
         *options: str,
         task_id: str = "t",
         env: dict[str, str] | None = None,
+        command: tuple[str, ...] = THERMOS_RUN,
         **popen_options: object,
     ) -> Task:
         """A task that is not yet started, with an empty sandbox."""
@@ -363,7 +375,7 @@ class Host:
         sandbox = self.place / f"sandbox-{task_id}"
         sandbox.mkdir(exist_ok=True)
         where = ("--root", str(self.root), "--task_id", task_id, "--sandbox", str(sandbox))
-        argv = (*THERMOS_RUN, *where, *options, str(path))
+        argv = (*command, *where, *options, str(path))
         paths = TaskPaths(self.root, task_id)
         self.tasks.append(Task(self, paths, sandbox, argv, {**self.env, **(env or {})}, popen_options))
         return self.tasks[-1]

@@ -47,13 +47,15 @@ def test_a_profile_is_seen_by_later_processes_only(host: Host) -> None:
 before = Process(name = 'before', cmdline = 'echo "[$GREETING]"')
 write = Process(name = 'write', cmdline = 'echo export GREETING=hello > .thermos_profile; echo "[$GREETING]"')
 read = Process(name = 'read', cmdline = 'echo "[$GREETING]"')
-nested = Process(name = 'nested', cmdline = 'bash -c "echo \\"[\\$GREETING]\\""; python3 -c "import os; print(os.environ[\'GREETING\'])"')
+nested = Process(name = 'nested', cmdline = '''
+  bash -c "echo [\\$GREETING]"
+  python3 -c "import os; print(os.environ['GREETING'])" ''')
 export(SequentialTask(name = 'profile', processes = [before, write, read, nested]))
 """
     )
     task.wait_end("SUCCESS")
     assert [task.log(name) for name in ("before", "write", "read")] == ["[]\n", "[]\n", "[hello]\n"]
-    assert task.log("nested") == "[hello]\nhello\n"
+    assert task.log("nested") == "[hello]\nhello\n", "they inherit it from bash"
 
 
 EPHEMERAL_DAEMON = r"""
@@ -120,7 +122,9 @@ def test_a_process_that_daemonizes_gets_sigterm_on_kill(host: Host, rest: str) -
 def test_a_daemon_outlives_its_process_but_not_the_task(host: Host) -> None:
     """What it daemonised goes on serving the next process; the end of the task ends it, politely."""
     text = DAEMONIZING % "true"
-    config = text.replace("processes = [daemonize]", "processes = [daemonize, after], constraints = order(daemonize, after)")
+    config = text.replace(
+        "processes = [daemonize]", "processes = [daemonize, after], constraints = order(daemonize, after)"
+    )
     config = config.replace("export(", "after = Process(name = 'after', cmdline = 'read x < go')\nexport(")
     task = host.run(config, before=Task.gate)
     daemon = int(task.wait_file("daemon.alive"))
