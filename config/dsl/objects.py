@@ -219,10 +219,14 @@ def unbound_problems(obj: Object, is_allowed: Callable[[Ref], bool]) -> list[Pro
     return [problem for problem in found if problem.field not in told]
 
 
+def bind_advice(ref: Ref) -> str:
+    """How a ref gets a value."""
+    return f"bind it (`--bind {ref.address()}=…`)"
+
+
 def unbound_text(ref: Ref) -> str:
-    """What to do about a ref that nothing binds."""
-    address = ref.address()
-    return f"`{ref}` is not bound: bind it (`--bind {address}=…`), or write `{{{{&{address}}}}}` for a literal `{ref}`"
+    """What to do about a ref in a text that nothing binds."""
+    return f"`{ref}` is not bound: {bind_advice(ref)}, or write `{{{{&{ref.address()}}}}}` for a literal `{ref}`"
 
 
 def explain(error: CoercionError | Uninterpolatable) -> str:
@@ -239,6 +243,7 @@ __all__ = [
     "Resolved",
     "ShapeError",
     "TypeCheck",
+    "bind_advice",
     "explain",
     "resolve",
     "unbound_problems",

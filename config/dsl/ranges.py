@@ -45,11 +45,11 @@ class _Ranged(SimpleObject):
         if isinstance(number, float) and not math.isfinite(number):
             raise CoercionError(value, cls, f"must be finite, got {number}")
         if minimum is not None and number < minimum:
-            raise CoercionError(value, cls, f"must be at least {minimum}, got {number}")
+            raise CoercionError(value, cls, f"must be at least {minimum}, got {value}")
         if above is not None and number <= above:
-            raise CoercionError(value, cls, f"must be more than {above}, got {number}")
+            raise CoercionError(value, cls, f"must be more than {above}, got {value}")
         if maximum is not None and number > maximum:
-            raise CoercionError(value, cls, f"must be at most {maximum}, got {number}")
+            raise CoercionError(value, cls, f"must be at most {maximum}, got {value}")
         return number
 
     @classmethod

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
-from config.dsl.objects import CoercionError, Object, ShapeError, TypeCheck, explain, unbound_text
+from config.dsl.objects import CoercionError, Object, ShapeError, TypeCheck, bind_advice, explain
 from config.dsl.refs import Namable, Ref
 from config.dsl.report import Report, Where
 from config.dsl.scopes import Scope, expand_in
@@ -133,7 +133,7 @@ class SimpleObject(Object, Type):
             report.error(fault, where, key)
         if not opened.faults and not self._accepts(opened.text):
             for ref in dict.fromkeys(opened.unbound):
-                report.error(f"this is to be {self.NOUN}, but {unbound_text(ref)}", where, key)
+                report.error(f"is to be {self.NOUN}, but `{ref}` is not bound: {bind_advice(ref)}", where, key)
 
     def _text(self, scope: Scope | None) -> str:
         return str(self._evaluate(scope)[0])

@@ -5,6 +5,7 @@ Where pystachio crashes (an IndexError for a list that is too short, say) ours m
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -37,12 +38,17 @@ CONFIGS = structs().flatmap(values)
 EXPECTED = (TheirObject.CoercionError, TheirParser.Uninterpolatable, ours.CoercionError, ours.Uninterpolatable)
 
 
+def without_hints(text: str) -> str:
+    """Our message without what it adds to pystachio's."""
+    return re.sub(r"; did you mean `[^`]*`\?", "", text)
+
+
 def outcome(act: Any, *args: Any) -> tuple[str, Any]:
     """("value", result), ("refused", text) or ("crash", error)."""
     try:
         return "value", act(*args)
     except EXPECTED as error:
-        return "refused", str(error)
+        return "refused", without_hints(str(error))
     except Exception as error:
         return "crash", error
 
@@ -54,7 +60,7 @@ def interpolated(obj: Any) -> Any:
 
 def checked(obj: Any) -> Any:
     verdict = obj.check()
-    return verdict.ok(), verdict.message()
+    return verdict.ok(), without_hints(verdict.message())
 
 
 def raw(obj: Any) -> Any:

@@ -65,7 +65,7 @@ WANTED = [
     ("task.processes[1].cmdline", "Process `two` needs `cmdline`, which is not set"),
     ("task.processes[1].daemon", "'maybe' is not a boolean"),
     ("task.resources.cpu", "must be at least 1, got -1"),
-    ("instances", "this is to be an integer, but `{{n}}` is not bound: bind it (`--bind n=…`)"),
+    ("instances", "is to be an integer, but `{{n}}` is not bound: bind it (`--bind n=…`)"),
     ("limits[a]", "'b' is not an integer"),
 ]
 

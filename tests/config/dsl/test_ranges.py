@@ -32,7 +32,7 @@ REFUSALS = [
     (StrictInteger, True, "is to be an integer, got True"),
     (StrictInteger, "1.9", "'1.9' is not an integer"),
     (StrictInteger, None, "None is not an integer"),
-    (PositiveFloat, 0, "must be more than 0, got 0.0"),
+    (PositiveFloat, 0, "must be more than 0, got 0"),
     (PositiveFloat, False, "is to be a float, got False"),
     (StrictFloat, "nan", "must be finite, got nan"),
     (StrictFloat, float("inf"), "must be finite, got inf"),
