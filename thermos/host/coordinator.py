@@ -18,7 +18,6 @@ import os
 import resource
 import select
 import signal
-import socket
 import stat
 import sys
 import time
@@ -155,9 +154,11 @@ class Orders:
             self.groups = [number(part, 0, 2**32 - 2) for part in value.split(b",")] if value else []
         elif key == "rlimit":
             parts = value.split(b":")
-            if len(parts) != 3:
+            if len(parts) != 3 or len(self.limits) == 32:
                 raise Unusable
             which, soft, hard = (number(part, -1, 2**63 - 1) for part in parts)
+            if not 0 <= which <= 1000:
+                raise Unusable
             self.limits.append((which, soft, hard))
         elif key == "owner":
             pid, _, start = value.partition(b":")
@@ -598,7 +599,7 @@ class Pump:
     def __init__(self, name: str, logs: Logs, file: int, size: int) -> None:
         self.name, self.logs, self.file, self.size = name, logs, file, size
         self.source = self.console = -1
-        self.console_is_socket = self.console_can_block = self.console_is_full = False
+        self.console_can_block = self.console_is_full = False
         self.unfiled = self.unshown = memoryview(b"")
         self.line = 0  # bytes in the file's last, unfinished line
         self.retry_at = self.retry_wait = self.rotate_at = 0.0
@@ -608,8 +609,7 @@ class Pump:
         """Our own non-blocking descriptor of fd 1 or 2 where that is possible: the owner's must stay as it is."""
         self.console = fd
         mode = os.fstat(fd).st_mode
-        self.console_is_socket = stat.S_ISSOCK(mode)
-        if stat.S_ISREG(mode) or self.console_is_socket:
+        if stat.S_ISREG(mode):
             return
         try:
             self.console = os.open(f"{PROC}/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -716,12 +716,6 @@ class Pump:
         return True
 
     def _show(self) -> int:
-        if self.console_is_socket:
-            connection = socket.socket(fileno=os.dup(self.console))
-            try:
-                return connection.send(self.unshown, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-            finally:
-                connection.close()
         if self.console_can_block:
             if not select.select([], [self.console], [], 0)[1]:
                 raise BlockingIOError

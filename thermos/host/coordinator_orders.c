@@ -28,8 +28,11 @@ bool parse_number(const char *s, char end, int64_t min, int64_t max, int64_t *va
     for (; *s >= '0' && *s <= '9'; s++)
         if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n) || n > INT64_MAX)
             return false;
-    *value = minus ? -(int64_t)n : (int64_t)n;
-    return *s == end && *value >= min && *value <= max;
+    int64_t number = minus ? -(int64_t)n : (int64_t)n;
+    if (*s != end || number < min || number > max)
+        return false;
+    *value = number;
+    return true;
 }
 
 
