@@ -141,6 +141,7 @@ def _begin(runner: Runner, paths: TaskPaths, settings: Settings, kernel: Kernel,
             user=settings.user.name,
             uid=settings.user.uid,
             ports=dict(settings.ports),
+            chroot=settings.chroot,
         )
     )
     runner.append(_owner_record(kernel, now))
@@ -191,6 +192,7 @@ def _check_same(spec: TaskSpec, header: Header, paths: TaskPaths, settings: Sett
         "log_dir": (header.log_dir, str(settings.log_dir)),
         "user": (header.uid, settings.user.uid),
         "ports": (header.ports, dict(settings.ports)),
+        "chroot": (header.chroot, settings.chroot),
     }
     for name, (old, new) in pairs.items():
         if old != new:
@@ -238,9 +240,8 @@ def _announce(runner: Runner, kernel: Kernel, now: Now) -> None:
     runner.append(_owner_record(kernel, now))
     task: TaskRecord = runner.task
     if before is not None and before.boot != kernel.boot_id() and task.state is not None and not task.terminal:
-        budget = runner.spec.finalization_wait if task.state is not TaskState.ACTIVE else 0.0
-        if budget:
-            deadline = now.mono + budget
+        if task.state is not TaskState.ACTIVE:
+            deadline = now.mono + runner.spec.finalization_wait
             runner.append(
                 TaskStatus(at=now.wall, mono=now.mono, state=task.state, stop_deadline=now.mono, deadline=deadline)
             )

@@ -42,6 +42,7 @@ class Header(Record, frozen=True, kw_only=True, tag="header", omit_defaults=True
     user: str
     uid: int
     ports: dict[str, int] = {}
+    chroot: bool = False
 
 
 class Owner(Record, frozen=True, kw_only=True, tag="owner"):
