@@ -61,6 +61,11 @@ def countdown(seconds: float) -> str:
     return duration(float(max(0, -int(-seconds // 1)))) if seconds >= 10 else f"{max(0, -int(-seconds // 1))} s"
 
 
+def running_clock(seconds: float) -> str:
+    """Whole seconds of something that goes on."""
+    return duration(float(int(seconds))) if seconds >= 10 else f"{max(0, int(seconds))} s"
+
+
 def clock_time(at: float) -> str:
     """`17:03:21.4`, local time."""
     moment = dt.datetime.fromtimestamp(at)

@@ -55,7 +55,7 @@ class Frame:
         for old, new in zip_longest(self._lines, lines):
             if new is None:
                 break
-            moves.append("\r\n" if new == old else f"{new}\x1b[K\r\n")
+            moves.append("\n" if new == old else f"{new}\x1b[K\n")
         if len(lines) < len(self._lines):
             moves.append("\x1b[J")
         self._lines = list(lines)
@@ -63,7 +63,7 @@ class Frame:
 
     def print_above(self, text: str, lines: Sequence[str]) -> str:
         """A line that stays, above the frame."""
-        return self.clear() + text + "\r\n" + self.draw(lines)
+        return self.clear() + text + "\n" + self.draw(lines)
 
     def clear(self) -> str:
         """Take the frame away."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client.render import duration, fit, pad, plural, width_of
+from client.render import duration, fit, pad, plural, running_clock, width_of
 from client.terminal import Segment, StyledLine
 from client.thermos.view import Headline, Mark, Row, View
 from thermos.clock import Now
@@ -16,6 +16,7 @@ _SIGNS: dict[Mark, Segment] = {
     Mark.READY: ("○", "cyan"),
     Mark.BLOCKED: ("·", "dim"),
     Mark.IDLE: ("-", "dim"),
+    Mark.STOPPED: ("■", "dim"),
     Mark.DONE: ("✓", "green"),
 }
 
@@ -49,8 +50,9 @@ def live_lines(
 
 
 def _headline(task_id: str, headline: Headline, task: TaskRecord) -> StyledLine:
+    clock = duration if task.terminal else running_clock
     style = _STATE_STYLES.get(task.state, "bold") if task.state is not None else "bold"
-    line = [(task_id, "bold"), (" ", ""), (headline.state, style), (f"  {duration(headline.seconds)}", "")]
+    line = [(task_id, "bold"), (" ", ""), (headline.state, style), (f"  {clock(headline.seconds)}", "")]
     line.append((f"  {headline.counts}", "dim"))
     if headline.note:
         line.append((f"  {headline.note}", "yellow"))
@@ -68,7 +70,8 @@ def _row(row: Row, name: str, width: int, hint: str) -> StyledLine:
     quiet = "dim" if row.mark in (Mark.BLOCKED, Mark.IDLE, Mark.READY) else ""
     line = [(f"  {sign} ", style), (pad(name, width), quiet), (f" {row.state:<8}", quiet or style)]
     if row.run is not None:
-        took = "" if row.seconds is None else duration(row.seconds)
+        clock = running_clock if row.mark is Mark.RUNNING else duration
+        took = "" if row.seconds is None else clock(row.seconds)
         line.append((f" run {row.run:<3} {took:>9}", ""))
     if row.pid:
         line.append((f"  pid {row.pid}", "dim"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from client.render import clock_time, duration, plural, some_of
+from client.render import clock_time, countdown, duration, plural, some_of
 from client.thermos.view import ending_of, failures_note
 from thermos.core.fold import Applied, Run, TaskRecord
 from thermos.core.planner import Standing, standing
@@ -75,7 +75,8 @@ def _end(run: Run, spec: ProcessSpec | None, task: TaskRecord) -> str:
     text = f"{run.process}[{run.number}] {run.state}"
     if run.state is ProcessState.SUCCESS:
         return f"{text}{took}"
-    return f"{text} {ending_of(run)}{took}{_what_next(spec, task)}"
+    how = ending_of(run).removeprefix("killed ").removeprefix("lost: ")  # the state has said so
+    return f"{text} {how}{took}{_what_next(spec, task)}"
 
 
 def _what_next(spec: ProcessSpec | None, task: TaskRecord) -> str:
@@ -83,7 +84,7 @@ def _what_next(spec: ProcessSpec | None, task: TaskRecord) -> str:
         return ""
     record = task.processes.get(spec.name)
     if standing(spec, record, 0) is Standing.READY:
-        return f"; retry in {duration(spec.min_duration)}{failures_note(spec, task)}"
+        return f"; retry in {countdown(spec.min_duration)}{failures_note(spec, task)}"
     if standing(spec, record, 0) is Standing.FINISHED:
         return "; not needed"
     return f"; failed for good{failures_note(spec, task)}"

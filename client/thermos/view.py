@@ -28,6 +28,7 @@ class Mark(StrEnum):
     READY = "ready"
     BLOCKED = "blocked"
     IDLE = "idle"  # it did not run and will not
+    STOPPED = "stopped"  # it ran until the task ended
     DONE = "done"
 
 
@@ -117,7 +118,7 @@ class View:
                 return Mark.BLOCKED if _may_still_run(process, task) else Mark.IDLE
             case Standing.READY:
                 if not _may_still_run(process, task):
-                    return Mark.IDLE if record is None or not record.total else Mark.DONE
+                    return Mark.IDLE if record is None or not record.total else Mark.STOPPED
                 return Mark.RETRY if record is not None and record.total else Mark.READY
 
     def row(self, process: ProcessSpec, task: TaskRecord, now: Now) -> Row:
@@ -198,6 +199,8 @@ class View:
                 return self._retry_note(process, task, run, planner, now)
             case Mark.IDLE:
                 return "not run"
+            case Mark.STOPPED if run is not None:
+                return _stopped_note(run)
             case _:
                 return ""
 
@@ -214,10 +217,16 @@ class View:
         return f"{ending_of(run)}; retry {when}{failures_note(process, task)}"
 
 
+def _stopped_note(run: Run) -> str:
+    if run.receipt is None:
+        return "" if run.state is ProcessState.SUCCESS else ending_of(run)
+    return "killed: it did not leave when asked to" if run.receipt.killed_count else "stopped"
+
+
 def failures_note(process: ProcessSpec, task: TaskRecord) -> str:
     """` (failure 1 of 3)`, if failures are counted."""
     record = task.processes.get(process.name)
-    if record is None or not record.failures or not process.max_failures:
+    if record is None or not record.failures or process.max_failures < 2:
         return ""
     return f" (failure {record.failures} of {process.max_failures})"
 

@@ -1,0 +1,194 @@
+"""`thermos kill REGEX…`: end active tasks. A task that a runner minds is ended by that runner; one that nobody minds
+is taken over here and ended in the same way. Politely, with finalizers, unless `--force`.
+
+Only standalone roots are looked into, unless --mesos-root is given: what Mesos runs is ended through Mesos.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from client.context import default_root, search_roots, user_name
+from client.exits import complain, echo_lines
+from client.render import duration
+from client.thermos.options import inherited, search_options
+from client.thermos.tasks import KnownTask, matcher, read_tasks
+from thermos.clock import now
+from thermos.core.records import Header, Request
+from thermos.core.states import TaskState
+from thermos.errors import Exit, HostError, NotOwner, ThermosError, UserError
+from thermos.host.kernel import Kernel
+from thermos.host.loop import Loop
+from thermos.host.spawn import Settings
+from thermos.host.users import Identity, UnknownUser, resolve_user
+from thermos.monitor.detect import find_tasks
+from thermos.monitor.follow import Attendance, TaskView, read_task
+from thermos.paths import TaskPaths
+from thermos.recovery import load_active, own_task
+
+EPILOG = """
+\b
+Examples:
+  thermos kill 'web-.*'            politely: stop signal, then finalizers
+  thermos kill --force nightly-1   at once, without finalizers
+
+Exit codes: 0 all of them have ended, 1 nothing matched or one could not be ended, 2 usage.
+"""
+
+#: Seconds that a runner may take longer than its task's finalization_wait.
+_PATIENCE = 20.0
+
+
+@click.command("kill", epilog=EPILOG)
+@click.argument("patterns", metavar="REGEX...", nargs=-1)
+@click.option("--force", "--now", "force", is_flag=True, help="Kill everything at once; finalizers don't run.")
+@search_options
+@click.pass_context
+def command(ctx: click.Context, patterns: Sequence[str], force: bool, root: str | None, mesos_root: str | None) -> int:
+    """End active tasks.
+
+    A REGEX is matched at the beginning of task ids. It waits until they have ended.
+    """
+    if not patterns:
+        raise UserError("Must specify tasks! `thermos kill REGEX`, see `thermos status` for ids")
+    matches = matcher(patterns)
+    found = find_tasks(_roots(inherited(ctx, "root", root), inherited(ctx, "mesos_root", mesos_root)))
+    kernel = Kernel()
+    chosen = read_tasks((task for task in found if task.active and matches(task.task_id)), kernel)
+    if not chosen:
+        echo_lines(["No active tasks matched."])
+        return Exit.FAILED
+    results = [_end(task, asked, kernel, force) for task, asked in [(t, _ask(t, kernel, force)) for t in chosen]]
+    return Exit.OK if all(results) else Exit.FAILED
+
+
+def _roots(root: str | None, mesos_root: str | None) -> list[Path]:
+    return [default_root()] if root is None and mesos_root is None else search_roots(root, mesos_root)
+
+
+def _ask(known: KnownTask, kernel: Kernel, force: bool) -> int | None:
+    """Tell a living runner to end its task; its pidfd, or None when there is none to be told."""
+    view = known.view
+    owner = view.task.owner if view is not None else None
+    if view is None or owner is None or force or view.attendance is not Attendance.ATTENDED:
+        return None
+    try:
+        pidfd = kernel.pidfd_open(owner.pid)
+    except OSError:
+        return None
+    status = kernel.proc_stat(owner.pid)  # looked at again: the pidfd holds what it says now
+    try:
+        if status is not None and status.start == owner.start:
+            kernel.pidfd_signal(pidfd, signal.SIGUSR1)
+            return pidfd
+    except PermissionError:
+        pass  # `_end` says who it belongs to
+    except ProcessLookupError:
+        pass  # it has just ended
+    kernel.close(pidfd)
+    return None
+
+
+def _end(known: KnownTask, pidfd: int | None, kernel: Kernel, force: bool) -> bool:
+    """See one task to its end and say so."""
+    task_id = known.found.task_id
+    sys.stdout.write(f"Killing {task_id}...")
+    sys.stdout.flush()
+    try:
+        if known.view is None or not known.view.readable:
+            raise HostError(f"cannot kill task {task_id}: {known.trouble}")
+        state = _see_to_end(known.view, pidfd, kernel, force)
+    except ThermosError as error:
+        echo_lines(["failed."])
+        sys.stdout.flush()
+        complain("thermos", str(error))
+        return False
+    echo_lines([f"done ({state})." if state is not TaskState.KILLED else "done."])
+    return True
+
+
+def _see_to_end(view: TaskView, pidfd: int | None, kernel: Kernel, force: bool) -> TaskState | None:
+    if pidfd is not None:
+        _wait_for_runner(view, pidfd, kernel)
+        view = read_task(view.paths, kernel)
+    if view.task.terminal and not view.paths.active.exists():
+        return view.task.state
+    return end_unattended(view, kernel, force)
+
+
+def _wait_for_runner(view: TaskView, pidfd: int, kernel: Kernel) -> None:
+    spec = load_active(view.paths)
+    seconds = (spec.finalization_wait if spec is not None else 0.0) + _PATIENCE
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    ended = poller.poll(seconds * 1000)
+    kernel.close(pidfd)
+    if not ended and not read_task(view.paths, kernel).task.terminal:
+        raise HostError(
+            f"task {view.paths.task_id} has not ended within {duration(seconds)}; `thermos kill --force` does not wait"
+        )
+
+
+def end_unattended(view: TaskView, kernel: Kernel, force: bool) -> TaskState | None:
+    """Take the task over and end it here. Raises HostError, NotOwner."""
+    paths, header = view.paths, view.task.header
+    _check_ours(paths, view, kernel)
+    spec = load_active(paths)
+    if spec is None or header is None:
+        raise HostError(f"cannot kill task {paths.task_id}: {paths.active} is gone")
+    at = now()
+    reason = f"thermos kill by {user_name(kernel.geteuid())}"
+    wanted = Request(
+        at=at.wall, mono=at.mono, want=TaskState.KILLED, grace=0.0 if force else None, finalize=not force, reason=reason
+    )
+    try:
+        runner = own_task(spec, paths, settings_of(header), kernel, at, force=force, wanted=wanted)
+    except NotOwner as error:
+        raise NotOwner(f"cannot kill task {paths.task_id}: {error}; try again") from error
+    loop = Loop(runner, now)
+    try:
+        loop.run()
+    finally:
+        loop.close()
+        runner.close()
+    return runner.task.state
+
+
+def _check_ours(paths: TaskPaths, view: TaskView, kernel: Kernel) -> None:
+    """Who may not take a task over is told whose it is, not which file could not be opened."""
+    try:
+        uid = kernel.stat(paths.checkpoint).st_uid
+    except OSError as error:
+        raise HostError(f"cannot kill task {paths.task_id}: {paths.checkpoint}: {error.strerror}") from error
+    if uid != kernel.geteuid():
+        minded = view.attendance is Attendance.ATTENDED and view.task.owner is not None
+        who = f"its runner (pid {view.task.owner.pid})" if minded and view.task.owner is not None else "it"
+        raise HostError(
+            f"cannot kill task {paths.task_id}: {who} belongs to {user_name(uid)}; "
+            f"run this as {user_name(uid)}{', e.g. with sudo' if not uid else ''}"
+        )
+
+
+def settings_of(header: Header) -> Settings:
+    """How the task's processes are run, as far as its header tells."""
+    try:
+        user = resolve_user(header.user)
+    except UnknownUser:
+        user = Identity(header.user, header.uid, header.uid, (), header.sandbox)
+    return Settings(
+        sandbox=Path(header.sandbox),
+        log_dir=Path(header.log_dir),
+        user=user,
+        hostname=header.hostname,
+        ports=header.ports,
+        setuid=header.uid != os.geteuid(),
+        chroot=header.chroot,
+        path=os.environ.get("PATH", os.defpath),
+    )
