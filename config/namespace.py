@@ -30,7 +30,7 @@ _BUILDERS = (
 )
 
 #: What type names of our own in `config.schema` are not for users: the strict numbers.
-_INTERNAL = {"Amount", "Count", "Number", "Positive", "Range", "Whole"}
+_INTERNAL = {"Amount", "Count", "MOST", "Number", "Positive", "Range", "Whole"}
 
 
 def _public(module: ModuleType) -> dict[str, Any]:

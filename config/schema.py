@@ -28,9 +28,12 @@ MB = 1024 * KB
 GB = 1024 * MB
 TB = 1024 * GB
 
-Whole = Range(Integer)
-Count = Range(Integer, min=0)
-Positive = Range(Integer, min=1)
+#: The largest number that fits what schedulers keep.
+MOST = 2**63 - 1
+
+Whole = Range(Integer, max=MOST)
+Count = Range(Integer, min=0, max=MOST)
+Positive = Range(Integer, min=1, max=MOST)
 Number = Range(Float)
 Amount = Range(Float, min=0)
 

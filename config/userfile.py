@@ -20,6 +20,9 @@ from config.namespace import serving_schema
 from config.sources import Sources, Text
 from thermos.errors import ConfigError
 
+#: So much of an exception's text is shown.
+_LONGEST = 1000
+
 #: Names that Python 2 had, and what to write instead.
 _PYTHON2 = {
     "unicode": "str",
@@ -101,7 +104,7 @@ def _syntax_hint(message: str) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = _text_of(error)
     if isinstance(error, SystemExit):
         return f"the config calls sys.exit({error.code!r}); a config only defines jobs, it must not end the command"
     if isinstance(error, ConfigError) or type(error).__module__.startswith("config."):
@@ -115,6 +118,15 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"KeyError: there is no {text}"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _text_of(error: BaseException) -> str:
+    """The text of an exception in one line of a bearable length."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # __str__ is user code, too
+        return "(its text can't be shown)"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 class _Noted:

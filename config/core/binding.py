@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from config.core.ports import port_name
+from config.core.ports import PORT_NAME, port_name
 
 #: Bound to every job by the client: in words of the job's own fields, so that they follow later overrides.
 JOB_BINDINGS: Mapping[str, Mapping[str, str]] = {
@@ -50,7 +50,7 @@ def host_context(
         "mesos.hostname": hostname,
         "thermos.task_id": task_id,
         "thermos.user": user,
-        **{f"thermos.ports[{name}]": port for name, port in ports.items()},
+        **{f"thermos.ports[{name}]": port for name, port in ports.items() if PORT_NAME.fullmatch(name)},
     }
     return {address: value for address, value in values.items() if value is not None}
 

@@ -6,6 +6,7 @@ line of the user's file it was written is added afterwards, for findings only (`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -48,6 +49,8 @@ def text_at(data: Plain, field: str) -> str | None:
 
 
 def number_at(data: Plain, field: str) -> float | None:
-    """The field if it is a number (a bool is none), else None."""
+    """The field if it is a finite number (a bool is none), else None."""
     value = data.get(field)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value

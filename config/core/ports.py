@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-_PORT = re.compile(r"thermos\.ports\[([\w\-./]+)\]")
+#: What a port may be called, so that a reference can name it.
+PORT_NAME = re.compile(r"[\w\-./]+")
+
+_PORT = re.compile(rf"thermos\.ports\[({PORT_NAME.pattern})\]")
 _DECIMAL = re.compile(r"[0-9]+")
 
 

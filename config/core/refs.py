@@ -41,7 +41,7 @@ def escape_literals(data: Any) -> Any:
     if isinstance(data, str):
         return _MUSTACHE.sub(_escaped, data) if "{{" in data else data
     if isinstance(data, dict):
-        return {key: escape_literals(value) for key, value in data.items()}
+        return {escape_literals(key): escape_literals(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return [escape_literals(value) for value in data]
     return data
