@@ -24,6 +24,11 @@ def job_path(job: Any) -> str:
     return "/".join(_shown(job, field) for field in ("cluster", "role", "environment", "name"))
 
 
+def name_of(obj: Any) -> str:
+    """The name of a job or task as far as it can be filled; never fails."""
+    return _shown(obj, "name")
+
+
 def _shown(job: Any, field: str) -> str:
     try:
         value = getattr(job, field)()
@@ -63,7 +68,7 @@ def pick_task(tasks: Sequence[Any], name: str | None) -> Any:
     """The one task that is meant. Raises ConfigError."""
     if not tasks:
         raise ConfigError("No tasks specified! Export one in the config: export(task)")
-    names = [_shown(task, "name") for task in tasks]
+    names = [name_of(task) for task in tasks]
     if name is None:
         if len(tasks) > 1:
             raise ConfigError(

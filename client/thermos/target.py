@@ -11,6 +11,7 @@ from config.check import raise_errors
 from config.core.compile import compile_task, is_job, required_ports
 from config.core.problem import is_error, render_problem
 from config.loader import load_jobs, load_tasks
+from config.selection import name_of
 from thermos.errors import ConfigError, UserError
 from thermos.model import TaskSpec
 
@@ -36,7 +37,7 @@ def load_target(path: str, *, json: bool, binds: Sequence[str], task: str | None
     else:
         chosen = load_tasks(path, binds=binds, json=json).pick(task)
     try:
-        return Target(str(chosen.name()), chosen, required_ports(chosen))
+        return Target(name_of(chosen), chosen, required_ports(chosen))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
 

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from config.loader import load_jobs, load_tasks
+from config.selection import name_of
 from thermos.errors import ConfigError
 
 THREE = """
@@ -69,3 +70,8 @@ def test_tasks() -> None:
         twins.pick("a")
     with pytest.raises(ConfigError, match="No tasks specified!"):
         load_tasks(io.StringIO("")).pick()
+
+
+def test_the_name_of_anything_can_be_shown() -> None:
+    loaded = load_tasks(io.StringIO("export(Task(processes=[Process(name='{{name}}')]))\nexport(Task())\n"))
+    assert [name_of(task) for task in loaded.tasks] == ["{{processes[0].name}}", "{{processes[0].name}}"]
