@@ -390,13 +390,14 @@ static void live(void) {
 
 /* One fd for all we listen to. Dispositions are the default, for the child's sake and for waiting (SIGCHLD). */
 static void take_over_signals(void) {
-    struct sigaction standard = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
+    static const long standard[16]; /* the kernel's struct: all zero is SIG_DFL */
+    struct sigaction deaths_only = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
     sigset_t all, ours;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    for (int signal = 1; signal <= 64; signal++)
-        if (signal != SIGKILL && signal != SIGSTOP)
-            sigaction(signal, &standard, NULL);
+    for (int signal = 1; signal <= 64; signal++) /* the C library would spare 32 and 33, which posix_spawn ignores */
+        syscall(SYS_rt_sigaction, signal, standard, NULL, 8);
+    sigaction(SIGCHLD, &deaths_only, NULL);
     sigemptyset(&ours);
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGQUIT);

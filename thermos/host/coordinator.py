@@ -32,6 +32,7 @@ RETRY_MIN, RETRY_MAX, LOCK_WAIT, DRAIN = 0.1, 5.0, 2.0, 2.0
 KILL_MIN, KILL_MAX = 0.01, 1.0
 CHUNK, BURST, NAMED = 65536, 16, 32
 PR_SET_CHILD_SUBREAPER = 36
+RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "loongarch64": 134, "ppc64le": 173, "s390x": 174}
 WAITID = {"x86_64": 247, "aarch64": 95, "riscv64": 95, "loongarch64": 95, "ppc64le": 272, "s390x": 281}
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -915,7 +916,7 @@ class Child:
                 os.dup2(fd, number)
         self.stage = "rlimits"
         for which, soft, hard in self.orders.limits:
-            resource.setrlimit(which, (soft, hard))
+            resource.prlimit(0, which, (soft, hard))
         os.umask(numbers.get("umask", self.inherited_umask))
         if "chroot" in texts:
             self.stage = "chroot"
@@ -1209,6 +1210,8 @@ def take_over_signals() -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
+    for number in (32, 33):  # of the C library, which makes posix_spawn ignore them; all zero is SIG_DFL
+        libc.syscall(RT_SIGACTION.get(os.uname().machine, -1), number, ctypes.create_string_buffer(128), None, 8)
     bits = ctypes.sizeof(ctypes.c_ulong) * 8
     mask = (ctypes.c_ulong * (1024 // bits))()
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD):

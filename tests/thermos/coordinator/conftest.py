@@ -148,7 +148,7 @@ def unprivileged(program: Program, *wrapper: str) -> Program:
 def _reachable_python(drop: tuple[str, ...]) -> str:
     """An interpreter that others may execute: ours can lie in a private home."""
     for path in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        check = [*drop, path, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+        check = [*drop, "/usr/bin/env", path, "-c", "import ctypes, sys; sys.exit(sys.version_info < (3, 11))"]
         if Path(path).exists() and subprocess.run(check, capture_output=True).returncode == 0:
             return path
     raise AssertionError("no Python >= 3.11 that an unprivileged user may run")
