@@ -17,6 +17,9 @@ from thermos.host.kernel import Kernel
 #: So many bytes in the FIFO at once (of 64 KiB) may mean that pokes were dropped.
 _MANY = 32 * 1024
 
+#: A coordinator has six things to say of a run, at most; whoever counts higher is none.
+_MAX_SEQ = 15
+
 
 class Inboxes:
     """Offsets by process; `grown` are those to read."""
@@ -79,9 +82,12 @@ class Inboxes:
 
 def _news_of(process: str, reader: RecordReader, data: bytes, task: TaskRecord) -> Iterator[Line]:
     """A coordinator's own kinds, about its own process, of a run that was begun, and not mirrored yet."""
+    seen: dict[int, int] = {}
     for line in reader.feed(data):
         if not isinstance(line, Line) or not isinstance(line.record, CoordinatorRecord):
             continue
-        run = task.run(process, line.record.run)
-        if line.record.process == process and run is not None and line.record.seq > run.seq:
+        record = line.record
+        run = task.run(process, record.run)
+        if record.process == process and run is not None and seen.get(run.number, run.seq) < record.seq <= _MAX_SEQ:
+            seen[run.number] = record.seq
             yield line
