@@ -28,26 +28,27 @@ class Swept:
 
     killed: list[tuple[int, str]] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
-    main_status: int | None = None  # wait status of the main, if the kernel still knew it and told us
+    main_status: int | None = None  # wait status of a main that ended by itself, if the kernel still knew it
 
 
 def sweep(runs: Iterable[Run], kernel: Kernel) -> dict[tuple[str, int], Swept]:
-    """Kill what is left of these runs, all in one pass over /proc per round. Keys are (process, run)."""
+    """Kill what is left of these runs, all in one pass over /proc per round. Keys are (process, run).
+
+    A main that is a zombie stays one until the end: as long as it stands, its session is known to be ours.
+    """
     boot, pidns = kernel.boot_id(), kernel.pid_namespace()
     known = {(run.process, run.number): run for run in runs if run.boot in ("", boot) and run.pidns in (0, pidns)}
     results = {key: Swept() for key in known}
-    for key, run in known.items():
-        results[key].main_status = _reap_main(run, kernel)
+    mains = {run.pid for run in known.values()}
     for _ in range(_ROUNDS):
         found = find_members(known, kernel)
         alive = {k: [s for s in members if s.pid not in _pids(results[k].refused)] for k, members in found.items()}
         if not any(alive.values()):
             break
         for key, members in alive.items():
-            _kill_members(members, results[key], kernel)
+            _kill_members(members, results[key], mains, kernel)
     for key, run in known.items():
-        if results[key].main_status is None:
-            results[key].main_status = _reap_main(run, kernel)
+        results[key].main_status = _status_of_main(run, results[key], kernel)
     return results
 
 
@@ -55,14 +56,17 @@ def _pids(entries: list[tuple[int, str]]) -> set[int]:
     return {pid for pid, _ in entries}
 
 
-def _reap_main(run: Run, kernel: Kernel) -> int | None:
-    """The main of a killed coordinator lands with us as subreaper; a zombie still knows its exit status."""
+def _status_of_main(run: Run, swept: Swept, kernel: Kernel) -> int | None:
+    """The main of a killed coordinator lands with us as subreaper; a zombie still knows its exit status. None also
+    when it is our own SIGKILL that ended it."""
     if not run.pid:
         return None
     status = kernel.proc_stat(run.pid)
     if status is None or status.start != run.pid_start or status.ppid != kernel.getpid() or status.state != "Z":
         return None
-    return kernel.reap(run.pid)
+    ended = kernel.reap(run.pid)
+    ours = ended is not None and os.WIFSIGNALED(ended) and os.WTERMSIG(ended) == signal.SIGKILL
+    return None if ours and run.pid in _pids(swept.killed) else ended
 
 
 def find_members(runs: dict[tuple[str, int], Run], kernel: Kernel) -> dict[tuple[str, int], list[Stat]]:
@@ -106,20 +110,24 @@ def _owner_of(
     return None
 
 
-def _kill_members(members: list[Stat], result: Swept, kernel: Kernel) -> None:
-    """SIGKILL, each pid held by a pidfd and looked at again; then wait until they are dead, bounded."""
+def _kill_members(members: list[Stat], result: Swept, mains: set[int], kernel: Kernel) -> None:
+    """SIGKILL, each pid held by a pidfd and looked at again; then wait until they are dead, bounded. Whoever became our
+    child, maybe only by the death of its parent, is reaped, the mains excepted."""
     dying: dict[int, Stat] = {}
     try:
         for member in members:
             pidfd = _signal_verified(member, result, kernel)
             if pidfd is not None:
                 dying[pidfd] = member
-        _wait_dead(list(dying))
+        for pidfd in _wait_dead(list(dying)):
+            immortal = dying[pidfd]
+            result.refused.append((immortal.pid, immortal.comm))
+            result.killed.remove((immortal.pid, immortal.comm))
     finally:
         for pidfd in dying:
             kernel.close(pidfd)
     for member in dying.values():
-        if member.ppid == kernel.getpid():
+        if member.pid not in mains:
             kernel.reap(member.pid)
 
 
@@ -147,18 +155,17 @@ def _signal_verified(member: Stat, result: Swept, kernel: Kernel) -> int | None:
     return pidfd
 
 
-def _wait_dead(pidfds: list[int]) -> None:
+def _wait_dead(pidfds: list[int]) -> list[int]:
+    """Those that did not die in time: uninterruptible sleep."""
     poller = select.poll()
     for pidfd in pidfds:
         poller.register(pidfd, select.POLLIN)
-    left = len(pidfds)
-    while left:
-        ended = poller.poll(_PATIENCE_MS)
-        if not ended:
-            return  # uninterruptible sleep: the next round, or the record, names it
+    left = set(pidfds)
+    while left and (ended := poller.poll(_PATIENCE_MS)):
         for pidfd, _ in ended:
             poller.unregister(pidfd)
-        left -= len(ended)
+            left.remove(pidfd)
+    return sorted(left)
 
 
 def exit_of(status: int) -> tuple[int | None, int | None]:
