@@ -113,7 +113,10 @@ def _kill_owner(paths: TaskPaths, kernel: Kernel) -> None:
         return
     try:
         status = kernel.proc_stat(owner.pid)
-        if owner.boot != kernel.boot_id() or status is None or status.start != owner.start:
+        if status is None:
+            return  # it has just ended
+        same_world = owner.boot == kernel.boot_id() and owner.pidns in (0, kernel.pid_namespace())
+        if not same_world or status.start != owner.start:
             raise NotOwner(f"cannot take over task {paths.task_id}: pid {owner.pid} is not its runner any more")
         kernel.pidfd_signal(pidfd, signal.SIGKILL)
         poller = select.poll()
@@ -239,9 +242,9 @@ def _announce(runner: Runner, kernel: Kernel, now: Now) -> None:
     before = runner.task.owner
     runner.append(_owner_record(kernel, now))
     task: TaskRecord = runner.task
-    if before is not None and before.boot != kernel.boot_id() and task.state is not None and not task.terminal:
-        if task.state is not TaskState.ACTIVE:
-            deadline = now.mono + runner.spec.finalization_wait
-            runner.append(
-                TaskStatus(at=now.wall, mono=now.mono, state=task.state, stop_deadline=now.mono, deadline=deadline)
-            )
+    ending = task.state in (TaskState.CLEANING, TaskState.FINALIZING)
+    if before is not None and before.boot != kernel.boot_id() and ending and task.state is not None:
+        deadline = now.mono + runner.spec.finalization_wait
+        runner.append(
+            TaskStatus(at=now.wall, mono=now.mono, state=task.state, stop_deadline=now.mono, deadline=deadline)
+        )

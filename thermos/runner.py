@@ -16,6 +16,7 @@ back-off; `trouble` says so in one line.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections import deque
@@ -37,6 +38,7 @@ from thermos.core.records import (
     Restart,
     SetupFailed,
     Starting,
+    Stopped,
     TaskStatus,
     encode_record,
 )
@@ -45,7 +47,7 @@ from thermos.errors import Bug
 from thermos.host.checkpoint import CannotRecord, Checkpoint
 from thermos.host.inboxes import Inboxes
 from thermos.host.kernel import Kernel
-from thermos.host.minders import Minder, Minders
+from thermos.host.minders import CannotWatch, Minder, Minders
 from thermos.host.proctree import Swept, exit_of, sweep
 from thermos.host.spawn import RunOrder, Settings, find_coordinator, render_orders
 from thermos.host.users import UnknownUser, resolve_user
@@ -92,10 +94,11 @@ class Runner:
         self._inboxes = Inboxes(checkpoint, kernel, self._specs)
         self._minders = Minders(kernel, checkpoint.wake_fd)
         self._dead: list[Minder] = []  # coordinators that ended
+        self._unwatched: dict[tuple[str, int], int] = {}  # coordinators to watch: our child's pid, 0: as recorded
         self._swept: dict[tuple[str, int], Swept] = {}
         self._todo: deque[Action] = deque()
         self._respawns: dict[tuple[str, int], tuple[float, int]] = {}  # (when, tries so far)
-        self._pending_request: Request | None = None
+        self._pending: deque[Request] = deque()  # requests that are not recorded yet
         self._stall = 0.0
         self._compact_above = MAX_RUNNER_FILE
         me = kernel.proc_stat(kernel.getpid())
@@ -116,6 +119,8 @@ class Runner:
 
     def on_ready(self, now: Now) -> None:
         """The descriptor is readable."""
+        if self.done:
+            return
         woken, ended = self._minders.poll()
         wishes = self._inboxes.drain_wake() if woken else []
         for minder in ended:
@@ -168,6 +173,8 @@ class Runner:
 
     def detach(self, now: Now) -> None:
         """Let go: coordinators and processes go on, the next owner takes over. Raises CannotRecord."""
+        if self.done:
+            return
         self.append(Released(at=now.wall, mono=now.mono, pid=self._kernel.getpid()))
         self.close()
 
@@ -188,7 +195,6 @@ class Runner:
 
     def take_over(self, now: Now) -> None:
         """Read what coordinators recorded meanwhile, watch the living ones, begin again what was never begun."""
-        self._life.rebuild(self.task)
         for name, process in self.task.processes.items():
             loose = [process.runs[number] for number in self.task.unsettled.get(name, ())]
             if name in self.task.active:
@@ -197,6 +203,7 @@ class Runner:
                 self._inboxes.follow(name, min(run.offset for run in loose))
                 self._inboxes.grown.add(name)
         self._mirror_inboxes()
+        self._life.rebuild(self.task, now)
         for name in list(self.task.active):
             self._adopt_or_begin(self._current(name), now)
         for name, numbers in list(self.task.unsettled.items()):
@@ -207,8 +214,8 @@ class Runner:
     def _adopt_or_begin(self, run: Run, now: Now) -> None:
         if run.state is ProcessState.WAITING:
             self._respawns[run.process, run.number] = (now.mono, 0)
-        elif (run.process, run.number) not in self._minders and not self._minders.adopt(run, self.checkpoint):
-            self._dead.append(Minder(run.process, run.number, run.coordinator))
+        else:
+            self._unwatched.setdefault((run.process, run.number), 0)
 
     def append(self, record: AnyRecord) -> Applied:
         """Record, then fold. Raises CannotRecord; then nothing has happened."""
@@ -227,35 +234,52 @@ class Runner:
     def _request(self, want: TaskState, now: Now, grace: float | None, finalize: bool, reason: str) -> None:
         if self.done or self.task.terminal:
             return
-        self._pending_request = Request(
-            at=now.wall, mono=now.mono, want=want, grace=grace, finalize=finalize, reason=reason
-        )
+        request = Request(at=now.wall, mono=now.mono, want=want, grace=grace, finalize=finalize, reason=reason)
+        self._pending.append(request)
         self._settle(now)
-        if self._pending_request is not None:  # it can't be recorded; what runs is told all the same
-            for minder in self._minders:
-                self._minders.signal(*minder.key, signal.SIGQUIT if grace == 0 else signal.SIGTERM)
 
     def _settle(self, now: Now) -> None:
         """Everything that can be done now, until only an event or time can change anything."""
         try:
-            if self._pending_request is not None:
-                self.append(self._pending_request)
-                self._pending_request = None
-                self._todo = deque(a for a in self._todo if not self._is_regular_start(a))
+            while self._pending:
+                self.append(self._pending[0])
+                self._pending.popleft()
+                self._todo = deque(a for a in self._todo if not self._is_new_start(a))
             while not self.done and self._step(now):
                 pass
             self._stall, self.trouble = 0.0, ""
-        except CannotRecord as error:
+        except (CannotRecord, CannotWatch) as error:
             self.trouble = str(error)
             self._stall = min(_STALL_MAX, self._stall * 2 or _STALL_FIRST)
             self.next_wake = now.mono + self._stall
+            self._todo = deque(a for a in self._todo if not isinstance(a, EnterState))  # deadlines count from then on
+            self._stop_anyway(now)
 
-    def _is_regular_start(self, action: Action) -> bool:
-        return isinstance(action, StartRun) and not self._specs[action.process].final
+    def _is_new_start(self, action: Action) -> bool:
+        """A start of a regular process of which nothing is recorded yet."""
+        return (
+            isinstance(action, StartRun)
+            and not self._specs[action.process].final
+            and action.process not in self.task.active
+        )
+
+    def _stop_anyway(self, now: Now) -> None:
+        """Nothing can be recorded; what has to stop is told all the same (to tell it twice does no harm)."""
+        asked = [*self._pending, *([self.task.request] if self.task.request else [])]
+        cleaning = self.task.state is TaskState.CLEANING
+        at_once = any(r.grace == 0 for r in asked) or (cleaning and now.mono >= self.task.stop_deadline)
+        if self.task.state is TaskState.FINALIZING and not at_once and all(r.finalize for r in asked):
+            return
+        if asked or cleaning:
+            for minder in self._minders:
+                self._minders.signal(*minder.key, signal.SIGQUIT if at_once else signal.SIGTERM)
 
     def _step(self, now: Now) -> bool:
         """One round: facts first, then one decision. False when there was nothing to do."""
         self._mirror_inboxes()
+        while self._unwatched:
+            self._watch_rest()
+            self._mirror_inboxes()
         self._bury_dead(now)
         self._respawn_due(now)
         if not self._todo:
@@ -305,8 +329,11 @@ class Runner:
         """Replace a long `runner` file by a snapshot; again only after it has doubled."""
         if self.checkpoint.size <= self._compact_above:
             return
-        snapshot = take_snapshot(self.task, now.wall, now.mono, now.wall)
-        self.checkpoint.replace(encode_record(snapshot))
+        lines = encode_record(take_snapshot(self.task, now.wall, now.mono, now.wall))
+        if self.task.owner is not None:  # who looks for the owner reads no snapshot
+            lines += encode_record(self.task.owner)
+        with contextlib.suppress(CannotRecord):  # no room for both; the old one is as good
+            self.checkpoint.replace(lines)
         self._compact_above = max(MAX_RUNNER_FILE, 2 * self.checkpoint.size)
 
     # starting -------------------------------------------------------------------------------------
@@ -349,11 +376,14 @@ class Runner:
             label = f"{self.checkpoint.paths.task_id}/{run.process}/{run.number}"
             orders = render_orders(order, self.settings)
             pid = self._kernel.spawn(program, (*argv, label), orders, self.checkpoint.dir_fd)
-            self._minders.watch(run.process, run.number, pid, self._kernel.pidfd_open(pid))
         except UnknownUser as error:
             self._setup_failed(run, "user", 0, str(error), now)
         except OSError as error:
             self._setup_failed(run, "spawn", error.errno or 0, error.strerror or "", now)
+        else:
+            self._unwatched[run.process, run.number] = pid
+            with contextlib.suppress(CannotWatch):  # tried again before anything else is done
+                self._watch_rest()
 
     def _stop_wait(self, name: str, now: Now) -> float:
         if self._specs[name].final and self.task.deadline:
@@ -393,10 +423,21 @@ class Runner:
         """The coordinator that won may be another than the one that we spawned (an earlier owner's)."""
         minder = self._minders.get(record.process, record.run)
         run = self.task.run(record.process, record.run)
-        if run is None or run.settled or (minder is not None and minder.pid == record.pid):
-            return
-        if not self._minders.adopt(run, self.checkpoint):
-            self._dead.append(Minder(run.process, run.number, record.pid))
+        if run is not None and not run.settled and (minder is None or minder.pid != record.pid):
+            self._unwatched[run.process, run.number] = 0
+
+    def _watch_rest(self) -> None:
+        """Watch the coordinators that we know of and don't watch yet. What one that has gone by now had to say may have
+        come after we last read its inbox. Raises CannotWatch."""
+        for key, child in list(self._unwatched.items()):
+            run = self.task.run(*key)
+            if child:
+                self._minders.watch_child(*key, child)
+            elif run is not None and not run.settled and not self._minders.adopt(run, self.checkpoint):
+                self._dead.append(Minder(*key, run.coordinator))
+                self._inboxes.grown.add(run.process)
+            del self._unwatched[key]
+            self._life.tell_again()
 
     def _bury_dead(self, now: Now) -> None:
         """Their inboxes have been read to the end: what has no exit record by now never will have."""
@@ -422,8 +463,10 @@ class Runner:
         process, number = run.process, run.number
         if run.terminal:
             self.append(Gone(at=now.wall, mono=now.mono, process=process, run=number))
-        elif swept.main_status is not None and not swept.killed:
+        elif swept.main_status is not None:
             code, signum = exit_of(swept.main_status)
+            if swept.killed or swept.refused:
+                self.append(_receipt(run, swept, now))
             self.append(Exited(at=now.wall, mono=now.mono, process=process, run=number, code=code, signal=signum))
         else:
             rebooted = run.boot not in ("", self._kernel.boot_id())
@@ -457,5 +500,19 @@ class Runner:
             if run is None or run.state is not ProcessState.WAITING:
                 del self._respawns[process, number]
             elif when <= now.mono and (process, number) not in self._minders:
-                self._respawns[process, number] = (float("inf"), tries)
                 self._spawn(run, now)
+                self._respawns[process, number] = (float("inf"), tries)
+
+
+def _receipt(run: Run, swept: Swept, now: Now) -> Stopped:
+    """Who had to be killed after the main had ended by itself and its coordinator was gone."""
+    return Stopped(
+        at=now.wall,
+        mono=now.mono,
+        process=run.process,
+        run=run.number,
+        why="kill",
+        killed=swept.killed,
+        killed_count=len(swept.killed),
+        refused=swept.refused,
+    )

@@ -52,11 +52,18 @@ class Lifecycle:
         if run.process in planner:
             planner.update(task.processes[run.process])
 
-    def rebuild(self, task: TaskRecord) -> None:
-        """Feed everything that was replayed."""
+    def rebuild(self, task: TaskRecord, now: Now | None = None) -> None:
+        """Feed everything that was replayed. `now` for who starts processes: no run ended after it."""
+        latest = float("inf") if now is None else now.mono
         for record in task.processes.values():
-            if record.last is not None:
-                self.update(task, record.last)
+            planner = self.planner_of(record.name)
+            if record.name in planner:
+                planner.update(record, latest=latest)
+
+    def tell_again(self) -> None:
+        """A run has another coordinator now, which has not heard what was told to the last one."""
+        self._told = None
+        self._asked.clear()
 
     def budget(self, request: Request | None) -> tuple[float, float]:
         """Seconds for leaving politely, and in all."""

@@ -91,8 +91,9 @@ class Planner:
         """Predecessors of a blocked process that have not finished (for people; walks the graph)."""
         return [n for n in self._names if process in self._graph.after[n] and n not in self.finished]
 
-    def update(self, record: ProcessRecord) -> None:
-        """The fold changed this process; O(its successors)."""
+    def update(self, record: ProcessRecord, *, latest: float = float("inf")) -> None:
+        """The fold changed this process; O(its successors). No run ended after `latest`: what says so is a record of
+        another boot, whose clock means nothing now."""
         name = record.name
         spec = self._specs[name]
         before, after = self._standing[name], standing(spec, record, self._run_limit)
@@ -109,7 +110,7 @@ class Planner:
                 self.running.add(name)
             case Standing.READY:
                 self.ready.add(name)
-                self._not_before[name] = last.ended_mono + (0 if last.restart else spec.min_duration)
+                self._not_before[name] = min(last.ended_mono, latest) + (0 if last.restart else spec.min_duration)
                 heappush(self._later, (self._not_before[name], self._index[name]))
             case Standing.FAILED:
                 self.failed.add(name)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from thermos.core.fold import Run
+from thermos.errors import HostError
 from thermos.host.checkpoint import Checkpoint
 from thermos.host.kernel import Kernel
+
+
+class CannotWatch(HostError):
+    """A coordinator can't be watched now (no descriptors); it says nothing about the coordinator. Try again later."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,11 +74,23 @@ class Minders:
         self._of_run[minder.key] = self._of_fd[pidfd] = minder
         self._epoll.register(pidfd, select.EPOLLIN)
 
-    def adopt(self, run: Run, checkpoint: Checkpoint) -> bool:
-        """Watch the coordinator that wrote a `forked` record; False when it is not there any more."""
+    def watch_child(self, process: str, run: int, pid: int) -> None:
+        """Watch the coordinator that we have spawned and not reaped. Raises CannotWatch."""
+        self.watch(process, run, pid, self._open(pid))
+
+    def _open(self, pid: int) -> int:
         try:
-            pidfd = self._kernel.pidfd_open(run.coordinator)
-        except OSError:
+            return self._kernel.pidfd_open(pid)
+        except OSError as error:
+            if error.errno in (errno.ESRCH, errno.EINVAL):  # EINVAL: no pid can have this number
+                raise ProcessLookupError from error
+            raise CannotWatch(f"cannot watch coordinator pid {pid}: {error.strerror}") from error
+
+    def adopt(self, run: Run, checkpoint: Checkpoint) -> bool:
+        """Watch the coordinator that wrote a `forked` record; False when it has gone. Raises CannotWatch."""
+        try:
+            pidfd = self._open(run.coordinator)
+        except (ProcessLookupError, OverflowError):
             return False
         if not self._wrote_it(run, checkpoint):
             self._kernel.close(pidfd)
