@@ -14,6 +14,7 @@ from thermos.core.records import (
     Gone,
     Lost,
     Request,
+    Restart,
     Running,
     SetupFailed,
     Stopped,
@@ -43,6 +44,8 @@ def _text(record: AnyRecord, applied: Applied, specs: Specs, task: TaskRecord) -
             return f"task {record.state}{f': {record.reason}' if record.reason and _says_why(record) else ''}"
         case Request():
             return f"asked to end as {record.want}{f': {record.reason}' if record.reason else ''}"
+        case Restart():
+            return f"{record.process}[{record.run}] asked to restart"
         case Running():
             return f"{record.process}[{record.run}] RUNNING pid {record.pid}"
         case Stopped():

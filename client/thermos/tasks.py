@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from client.thermos.view import View
+from thermos.clock import now
 from thermos.core.lifecycle import Lifecycle
 from thermos.errors import HostError, UserError
 from thermos.host.kernel import Kernel
@@ -62,5 +63,5 @@ def plan_of(known: KnownTask) -> tuple[TaskSpec, View] | None:
     if spec is None:
         return None
     life = Lifecycle(spec)
-    life.rebuild(known.view.task)
+    life.rebuild(known.view.task, now())
     return spec, View(spec, life.planner_of)
