@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from config.core.binding import host_context
 from config.core.evaluate import Evaluation, evaluate
 from config.core.finding import Plain, below, mapping_at
-from config.core.ports import bad_port_text, host_ports, is_bad_port, port_name, requested_ports
+from config.core.ports import bad_port_text, host_ports, is_bad_port, port_name, port_name_refusal, requested_ports
 from config.core.problem import Problem
 from config.core.rules import bind_job, checked
 from config.core.task_rules import task_findings
@@ -66,7 +66,7 @@ def bind_host(
 def required_ports(task: Any) -> list[str]:
     """Sorted names of the ports that a Task or Job needs on its host.
 
-    Raises ValueError for a reference like `thermos.ports.http` or a portmap that can't be resolved.
+    Raises ValueError for a reference like `thermos.ports.http` or a portmap that can't be used.
     """
     job = is_job(task)
     evaluation = evaluate(bind_job(task) if job else task)
@@ -80,7 +80,11 @@ def required_ports(task: Any) -> list[str]:
         name = port_name(address)
         if name is not None:
             referenced.append(name)
-    return requested_ports(referenced, _portmap(evaluation) if job else None)
+    wanted = requested_ports(referenced, _portmap(evaluation) if job else None)
+    refusals = [refusal for refusal in map(port_name_refusal, wanted) if refusal is not None]
+    if refusals:
+        raise ValueError(refusals[0])
+    return wanted
 
 
 def is_job(obj: Any) -> bool:

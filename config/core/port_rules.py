@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from config.core.finding import Finding, Plain, mapping_at, text_at
-from config.core.ports import PORT_NAME, requested_ports, resolve_portmap
+from config.core.ports import port_name_refusal, requested_ports, resolve_portmap
 from config.core.refs import referenced_ports
 
 
@@ -32,9 +32,9 @@ def announce_findings(job: Plain, *, dedicated: bool) -> Iterator[Finding]:
         return
     for name, target in portmap.items():
         for word in (name, str(target).strip()):
-            if not PORT_NAME.fullmatch(word):
-                text = f"Invalid port name `{word}`; use letters, digits, `_`, `-`, `.` and `/`"
-                yield Finding(text, (*path, f"[{name}]"))
+            refusal = port_name_refusal(word)
+            if refusal is not None:
+                yield Finding(refusal, (*path, f"[{name}]"))
     static = [name for name, port in resolved.items() if isinstance(port, int)]
     if static and not dedicated:
         text = f"Job must be dedicated in order to specify static ports! `{static[0]}` is {resolved[static[0]]}"

@@ -78,6 +78,13 @@ def requested_ports(referenced: Iterable[str], portmap: Mapping[str, str | int] 
     return sorted(name for name in wanted if isinstance(name, str))
 
 
+def port_name_refusal(name: str) -> str | None:
+    """Why a port can't be called so, or None."""
+    if PORT_NAME.fullmatch(name):
+        return None
+    return f"Invalid port name `{name}`; use letters, digits, `_`, `-`, `.` and `/`"
+
+
 def static_ports(portmap: Mapping[str, str | int]) -> dict[str, int]:
     """Names that mean a fixed number, with that number."""
     return {name: port for name, port in resolve_portmap(portmap).items() if isinstance(port, int)}

@@ -147,6 +147,8 @@ def test_required_ports_look_at_processes_only() -> None:
     checker = HealthCheckerConfig(shell=ShellHealthChecker(shell_command="x {{thermos.ports[admin]}}"))
     assert required_ports(task("{{thermos.ports[b]}} {{thermos.ports[a]}} {{&thermos.ports[literal]}}")) == ["a", "b"]
     assert required_ports(job(health_check_config=HealthCheckConfig(health_checker=checker))) == []
+    with pytest.raises(ValueError, match="Invalid port name `a b`"):
+        required_ports(job(announce=Announcer(primary_port="a b")))
     with pytest.raises(ValueError, match="Bad port specification"):
         required_ports(task("{{thermos.ports.http}}"))
 
