@@ -18,6 +18,9 @@ from config.dsl.report import Report, Where
 from config.dsl.scopes import Binding, Chain, Environment, Scope
 from config.dsl.templates import Uninterpolatable
 
+#: More of a wrong value is not shown in a problem.
+_SHOWN = 120
+
 
 class CoercionError(ValueError):
     """A value that can't become the type it is declared as."""
@@ -233,7 +236,10 @@ def explain(error: CoercionError | Uninterpolatable) -> str:
     """A failure of a single value in our words."""
     if isinstance(error, Uninterpolatable):
         return f"its references go round in a circle, or on for too long: what is left in the end is `{error.text}`"
-    return error.reason or f"{error.src!r} is not {getattr(error.dst, 'NOUN', f'a {error.dst.__name__}')}"
+    shown = repr(error.src)
+    if len(shown) > _SHOWN:
+        shown = f"{shown[:_SHOWN]}…"
+    return error.reason or f"{shown} is not {getattr(error.dst, 'NOUN', f'a {error.dst.__name__}')}"
 
 
 __all__ = [

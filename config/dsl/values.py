@@ -21,8 +21,9 @@ from config.dsl.typing import Type, TypeFactory, TypeMetaclass, pickled_type, un
 _EATEN = re.compile(r"(?<![{$])\{((?:thermos|mesos)\.[^{}\s]+)\}(?!\})")
 
 
-def suggest(word: str, known: Any) -> str:
+def suggest(given: object, known: Any) -> str:
     """`; did you mean …?` for a misspelt word, or nothing."""
+    word = str(given)
     close = difflib.get_close_matches(word, list(known), n=1)
     if not close:
         close = [name for name in known if name.lower() == word.lower()][:1]
@@ -268,7 +269,7 @@ class EnumContainer(SimpleObject):
             value = value._value
         if not (isinstance(value, str) and has_tags(value)) and value not in self.VALUES:
             name, known = type(self).__name__, ", ".join(self.VALUES)
-            hint = suggest(str(value), self.VALUES)
+            hint = suggest(value, self.VALUES)
             raise ShapeError(f"{name} only accepts the following values: {known}; got {value!r}{hint}")
         super().__init__(value)
 
@@ -283,7 +284,7 @@ class EnumContainer(SimpleObject):
     @classmethod
     def coerce(cls, value: Any) -> str:
         if not cls._accepts(value):
-            hint = suggest(str(value), cls.VALUES)
+            hint = suggest(value, cls.VALUES)
             raise CoercionError(value, cls, f"{value} is not one of {', '.join(cls.VALUES)}{hint}")
         return str(value)
 

@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 from tests.config.dsl.differential import build_value, plain, structs, texts, values
 
 LIGHT = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
@@ -122,7 +122,7 @@ def test_same_verdict_and_message(value: Any) -> None:
     compare(value, checked)
 
 
-@settings(LIGHT, max_examples=60)
+@settings(LIGHT, max_examples=40)
 @given(CONFIGS)
 def test_same_raw_data_text_and_json(value: Any) -> None:
     compare(value, raw)
@@ -131,7 +131,7 @@ def test_same_raw_data_text_and_json(value: Any) -> None:
     compare(value, lambda obj: obj.json_dumps())
 
 
-@settings(LIGHT, max_examples=60)
+@settings(LIGHT, max_examples=40)
 @given(CONFIGS)
 def test_accessors_agree_with_pystachio(value: Any) -> None:
     for name in ("a", "b", "c", "name"):
@@ -145,7 +145,7 @@ def test_accessors_agree_with_pystachio(value: Any) -> None:
             compare(value, lambda obj, name=name: getattr(obj, f"has_{name}")())
 
 
-@settings(LIGHT, max_examples=60)
+@settings(LIGHT, max_examples=40)
 @given(CONFIGS)
 def test_a_copy_keeps_fields_and_bindings(value: Any) -> None:
     compare(value, lambda obj: interpolated(obj()))

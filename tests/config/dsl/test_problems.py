@@ -155,6 +155,12 @@ def test_an_object_whose_own_name_is_broken_is_still_named() -> None:
     assert Process(cmdline="x").problems()[0].object == "Process"
 
 
+def test_a_long_wrong_value_is_shown_in_part() -> None:
+    (problem,) = Integer("x" * 10_000).problems()
+    assert problem.text.endswith("… is not an integer")
+    assert len(problem.text) < 200
+
+
 def test_warnings_do_not_fail_the_check() -> None:
     process = Process(name="a", cmdline="{thermos.task_id}")
     (problem,) = process.problems()

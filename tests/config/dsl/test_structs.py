@@ -72,6 +72,10 @@ def test_a_wrong_element_is_refused_with_its_path() -> None:
             "unknown field `zzz` of Process; its fields are name, cmdline, max_failures, logger",
         ),
         (lambda: Process(name="web")(cmdlnie="x"), "unknown field `cmdlnie` of Process `web`; did you mean `cmdline`?"),
+        (
+            lambda: Process({1: "web"}),
+            "unknown field `1` of Process; its fields are name, cmdline, max_failures, logger",
+        ),
         (lambda: Process({"Name": "web"}), "unknown field `Name` of Process; did you mean `name`?"),
         (lambda: Process(name="a").cmdlin(), "unknown field `cmdlin` of Process `a`; did you mean `cmdline`?"),
         (lambda: Process().has_nam(), "unknown field `nam` of Process; did you mean `name`?"),
