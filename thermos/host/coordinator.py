@@ -466,9 +466,10 @@ class Tree:
             pass  # gone, or not permitted: nothing else can be tried
 
     def _remember(self, member: Member) -> Member:
-        if (member.pid, member.start) not in self.met:
-            member.flags = 0 if member.session == self.main else DAEMON
-        return self.met.setdefault((member.pid, member.start), member)
+        known = self.met.setdefault((member.pid, member.start), member)
+        known.comm = member.comm  # it may have executed something else
+        known.flags |= 0 if member.session == self.main else DAEMON
+        return known
 
     def remember_program(self) -> None:
         self.program = identity(f"{PROC}/{self.main}/exe")

@@ -252,8 +252,11 @@ static int send_signal(struct member *m, int signal, bool polite) {
 /* The entry of this process in the stop's own table; `m` itself if memory is short. */
 static struct member *remember(struct member *m) {
     for (size_t i = 0; i < tree.count; i++)
-        if (tree.at[i].pid == m->pid && tree.at[i].start == m->start)
+        if (tree.at[i].pid == m->pid && tree.at[i].start == m->start) {
+            tree.at[i].flags |= m->session == main_process.pid ? 0 : DAEMON;
+            memcpy(tree.at[i].comm, m->comm, sizeof m->comm); /* it may have executed something else */
             return &tree.at[i];
+        }
     struct member *new = add(&tree);
     if (!new)
         return m;

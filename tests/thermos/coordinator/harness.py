@@ -149,6 +149,8 @@ class Host:
         for path in (self.task, self.logs, self.sandbox):
             path.mkdir()
         os.mkfifo(self.task / "wake")
+        os.mkfifo(self.sandbox / "never")  # `read x <> never` waits for ever
+        (self.sandbox / "never").chmod(0o666)
         self.wake = os.open(self.task / "wake", os.O_RDWR | os.O_NONBLOCK)
         self.inbox = self.task / "coordinator.p"
 
@@ -283,3 +285,24 @@ def wait_gone(pids: Iterable[int]) -> None:
         ready, _, _ = select.select([fd], [], [], PATIENCE)
         os.close(fd)
         assert ready, f"process {pid} is still alive"
+
+
+def wait_zombie(pid: int) -> None:
+    fd = os.pidfd_open(pid)
+    assert select.select([fd], [], [], PATIENCE)[0]
+    os.close(fd)
+    assert stat_fields(pid)[0] == "Z"
+
+
+def stays_quiet(run: Started, seconds: float = 0.3) -> bool:
+    """For a while nothing is recorded and the coordinator does not end."""
+    run.host.pokes()
+    return not select.select([run.pidfd, run.host.wake], [], [], seconds)[0]
+
+
+def until(look: Callable[[], bool]) -> None:
+    """For the few facts that no event tells: asks again and again until it is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < deadline, "it never became so"
+        os.sched_yield()

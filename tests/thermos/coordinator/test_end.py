@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
-import select
 import signal
 
 import pytest
 
 from tests.thermos.coordinator.harness import (
-    PATIENCE,
     Host,
     Program,
     Started,
@@ -18,7 +16,9 @@ from tests.thermos.coordinator.harness import (
     parse_record,
     read_line,
     stat_fields,
+    stays_quiet,
     wait_gone,
+    wait_zombie,
 )
 
 
@@ -104,19 +104,6 @@ def fill_disk(run: Started, room: int = 0) -> None:
 def free_disk(run: Started) -> None:
     _, hard = resource.prlimit(run.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (hard, hard))
-
-
-def wait_zombie(pid: int) -> None:
-    fd = os.pidfd_open(pid)
-    assert select.select([fd], [], [], PATIENCE)[0]
-    os.close(fd)
-    assert stat_fields(pid)[0] == "Z"
-
-
-def stays_quiet(run: Started, seconds: float = 0.3) -> bool:
-    """For a while nothing is recorded and the coordinator does not end."""
-    run.host.pokes()
-    return not select.select([run.pidfd, run.host.wake], [], [], seconds)[0]
 
 
 @pytest.mark.parametrize("room", [0, 1, 30])
