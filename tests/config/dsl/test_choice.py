@@ -72,6 +72,20 @@ def test_the_first_alternative_that_is_well_typed_wins() -> None:
     assert either("{{x}}").bind(x="y").unwrap() == String("y")
 
 
+def test_a_dict_skips_an_alternative_that_lacks_a_required_field() -> None:
+    class Strict(Struct):
+        a = Required(String)
+        b = String
+
+    class Lenient(Struct):
+        b = String
+
+    either = Choice([Strict, Lenient])({"b": "x"})
+    assert type(either.unwrap()) is Lenient
+    assert either.resolve() == ({"b": "x"}, [], [])
+    assert type(Choice([Strict])({"b": "x"}).unwrap()) is Strict
+
+
 def test_a_failure_names_each_alternative_and_why() -> None:
     job = Job(name="web", container={"imag": "a"})
     assert job.check().message() == (

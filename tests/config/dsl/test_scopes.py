@@ -31,6 +31,10 @@ class Profile(Struct):
     instances = Default(Integer, 2)
 
 
+class Holder(Struct):
+    b = Process
+
+
 def cmdline(text: str, process: dict[str, object], task: dict[str, object], job: dict[str, object]) -> str:
     """The first process' command line in a job, with bindings at three levels."""
     inner = Process(name="p", cmdline=text).bind(**process)
@@ -49,6 +53,8 @@ def cmdline(text: str, process: dict[str, object], task: dict[str, object], job:
         ("{{role}} {{user}} {{task.name}}", {}, {}, {}, "www u t"),
         ("{{super.super.name}}", {}, {}, {}, "j"),
         ("{{super.user}}", {}, {}, {}, "u"),
+        ("{{super.role}}", {}, {}, {}, "www"),
+        ("{{super.name}}", {}, {}, {}, "j"),  # as in pystachio: the outermost `super` is asked first
         ("{{super.x}}", {"x": 1}, {}, {}, "1"),
         ("{{self.user}}", {}, {}, {}, "u"),
         ("{{super}} {{self}}", {}, {}, {}, "{{super}} {{self}}"),
@@ -157,6 +163,10 @@ def test_environments_are_tables_of_dotted_names() -> None:
     assert env.find(Ref.from_address("d")) == "0"
     assert env == Environment({"a.b": 1, "c": "x", "d": 0})
     assert "a.b" in repr(env)
+    nested = Environment({"a": Map(String, String)({"b": "outer"}), "a[b]": Map(String, String)({"c": "inner"})})
+    assert str(nested.find(Ref.from_address("a[b][c]"))) == "inner"
+    longest = {"a.b": Process(name="long"), "a": Holder(b=Process(name="short"))}
+    assert str(String("{{a.b.name}}").bind(longest)) == "long"
     with pytest.raises(Namable.NotFound):
         env.find(Ref.from_address("a"))
     with pytest.raises(ValueError, match="Environment expects"):
