@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from config.dsl.aliases import serving
@@ -19,6 +20,9 @@ from config.dsl.places import tracking
 from config.namespace import serving_schema
 from config.sources import Sources, Text
 from thermos.errors import ConfigError
+
+#: What `__name__` is in a config.
+_MODULE = "__config__"
 
 #: So much of an exception's text is shown.
 _LONGEST = 1000
@@ -42,7 +46,9 @@ class UserFile:
 
     def __init__(self, sources: Sources, names: dict[str, Any]) -> None:
         self.sources = sources
-        self.env: dict[str, Any] = {**names, "__name__": "__config__", "include": self._include}
+        self._module = ModuleType(_MODULE)  # dataclasses, for one, look for the module of a class
+        self.env: dict[str, Any] = self._module.__dict__
+        self.env.update(names, include=self._include)
         self.name = "<config>"
         self._running: list[Text] = []
         self._files: set[str] = set()
@@ -53,12 +59,21 @@ class UserFile:
         self.name = text.name
         beside = None if text.is_open_file else os.path.dirname(os.path.abspath(text.name))  # noqa: PTH100, PTH120
         with serving(beside), serving_schema(), tracking(), _output_to_stderr(text.name):
-            self._run(text)
+            before = sys.modules.get(_MODULE)
+            sys.modules[_MODULE] = self._module
+            try:
+                self._run(text)
+            finally:
+                del sys.modules[_MODULE]
+                if before is not None:
+                    sys.modules[_MODULE] = before
 
     def _include(self, path: str) -> None:
+        if not self._running:
+            raise ConfigError(f"cannot include {path!r} now: include() works only while the config is loaded")
         by = self._running[-1]
         text = self.sources.included(by, path)
-        if any(os.path.normpath(text.name) == os.path.normpath(other.name) for other in self._running):
+        if any(os.path.realpath(text.name) == os.path.realpath(other.name) for other in self._running):
             chain = " -> ".join([*(other.name for other in self._running), text.name])
             raise ConfigError(f"include() goes round in a circle: {chain}")
         self._run(text)

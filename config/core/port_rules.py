@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from config.core.binding import is_host_ref
 from config.core.finding import Finding, Plain, mapping_at, text_at
 from config.core.ports import port_name_refusal, requested_ports, resolve_portmap
-from config.core.refs import referenced_ports
+from config.core.refs import addresses, referenced_ports
 
 
 def job_ports(job: Plain) -> list[str]:
@@ -23,7 +24,12 @@ def announce_findings(job: Plain, *, dedicated: bool) -> Iterator[Finding]:
     """All that is wrong with the ports of a job."""
     portmap = _portmap(job)
     path = ("announce", "portmap")
-    if any("{{" in str(value) for value in portmap.values()):
+    open_names = [name for name, target in portmap.items() if "{{" in f"{name}{target}"]
+    for name in open_names:
+        if "{{" in name or any(map(is_host_ref, addresses(portmap[name]))):
+            text = "ports are allocated before the host is known, so it can't be asked here"
+            yield Finding(text, (*path, f"[{name}]"))
+    if open_names:
         return
     try:
         resolved = resolve_portmap(portmap)

@@ -50,4 +50,5 @@ def render_problem(problem: Problem) -> str:
     text = problem.text if is_error(problem) else f"warning: {problem.text}"
     place = render_place(problem.place) if problem.place else ""
     parts = (place, f"{problem.object}{joint}{problem.field}", text)
-    return " ".join(": ".join(part for part in parts if part).split("\n"))
+    line = " ".join(": ".join(part for part in parts if part).split("\n"))
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")  # a lone surrogate can't be printed

@@ -89,7 +89,8 @@ def test_any_task(fields: dict[str, Any]) -> None:
     assert all("\n" not in render_problem(problem) for problem in checked.problems)
     spec, problems = compile_task(task, ports={"http": 1}, task_id="t", user="u")
     assert (spec is None) == any(problem.severity == "error" for problem in problems)
-    assert spec is None or checked.ok, "what runs must pass the check"
+    bound_later = any("is to be" in problem.text for problem in checked.problems)  # a number that only a host knows
+    assert spec is None or checked.ok or bound_later, "what runs must pass the check"
 
 
 def send_and_run(data: dict[str, Any]) -> None:

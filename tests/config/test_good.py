@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from config.check import check
+from config.core.compile import compile_task
 from config.core.problem import render_problem
 from config.core.rules import check_job
 from config.core.taskconfig import job_configuration, update_request
-from config.loader import LoadedJobs, load_jobs
+from config.loader import LoadedJobs, load_jobs, load_tasks
 
 GOOD = Path(__file__).parent / "good"
 GOLDEN = Path(__file__).parent / "golden"
@@ -59,6 +60,16 @@ def test_every_golden_file_has_its_config() -> None:
 def test_the_same_file_gives_the_same_bytes() -> None:
     first, second = (json.dumps(wire(load("combine.aurora"))) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLE.parent.glob("*.thermos")), ids=lambda path: path.name)
+def test_the_examples_for_one_host_compile(path: Path) -> None:
+    tasks = load_tasks(path)
+    assert check(tasks) == []
+    spec, problems = compile_task(tasks.pick(), ports={}, task_id="t", user="u")
+    assert problems == []
+    assert spec is not None
+    assert spec.processes
 
 
 def test_hooks_are_kept() -> None:

@@ -157,6 +157,43 @@ jobs = []
 """
 
 
+MODERN = """
+from __future__ import annotations
+import dataclasses, enum, typing
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+  name: str
+  cpu: float = 1.0
+  kind: typing.ClassVar[str] = 'x'
+
+class Level(enum.StrEnum):
+  LOW = 'low'
+
+assert __name__ == '__config__' and Size.__module__ == '__config__'
+job = Job(cluster='c', role='r', environment='devel', task=SimpleTask(Size('small').name, f'run {Level.LOW}'))
+jobs = [job]
+def later():
+  include('x.aurora')
+hooks = [later]
+"""
+
+
+def test_a_config_may_be_modern_python(tmp_path: Path) -> None:
+    loaded = load_jobs(write(tmp_path, web=MODERN))
+    assert names(loaded) == ["small"]
+    assert "__config__" not in sys.modules
+    with pytest.raises(ConfigError, match="works only while the config is loaded"):
+        loaded.hooks[0]()
+
+
+def test_includes_through_symbolic_links_end(tmp_path: Path) -> None:
+    path = write(tmp_path, top="include('again/top.aurora')\n")
+    (tmp_path / "again").symlink_to(".")
+    with pytest.raises(ConfigError, match=r"include\(\) goes round in a circle"):
+        load_jobs(path)
+
+
 def test_modules_of_old_are_served_only_while_the_file_runs(tmp_path: Path) -> None:
     mine = types.ModuleType("apache")
     sys.modules["apache"] = mine
