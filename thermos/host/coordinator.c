@@ -272,7 +272,7 @@ static void advance_exit(int64_t now) {
 static void bury_main(void) {
     waitpid(main_process.pid, NULL, 0);
     main_process.reaped = true;
-    lingering = count_children() != 0;
+    lingering = count_children() || daemons; /* a daemon that has just left is `gone` all the same */
     if (lingering)
         flock(inbox, LOCK_UN);
 }

@@ -620,14 +620,9 @@ class Pump:
 
     def run(self) -> bool:
         """Moves up to a burst. True when the pipe is empty (or has ended) and so is the buffer."""
+        if not self._flush():
+            return False
         for _ in range(BURST):
-            if self.unfiled or self.unshown:
-                if now() < self.retry_at:
-                    return False
-                filed, shown = self._feed_file(), self._feed_console()
-                if not (filed and shown):
-                    return False
-            self.retry_at = 0.0
             if self.source < 0:
                 return True
             try:
@@ -637,10 +632,24 @@ class Pump:
             if not data:
                 os.close(self.source)
                 self.source = -1
-            self.unfiled = self.unshown = memoryview(data)
-            if self.console < 0:
-                self.unshown = memoryview(b"")
+                return True
+            self.unfiled = memoryview(data)
+            self.unshown = memoryview(data if self.console >= 0 else b"")
+            if not self._flush():
+                return False
         return False
+
+    def _flush(self) -> bool:
+        """Empties the buffer into the sinks. False if one of them takes no more for now."""
+        if not self.unfiled and not self.unshown:
+            return True
+        if now() < self.retry_at:
+            return False
+        filed, shown = self._feed_file(), self._feed_console()
+        if not (filed and shown):
+            return False
+        self.retry_at = 0.0
+        return True
 
     def _feed_file(self) -> bool:
         while self.unfiled:
@@ -1140,7 +1149,7 @@ class Life:
         """`exited` is in the inbox: the zombie has done its duty. Daemons make us linger, without the lock."""
         os.waitpid(self.tree.main, 0)
         self.tree.main_reaped = True
-        self.lingering = self.tree.count_children() != 0
+        self.lingering = self.tree.count_children() != 0 or self.daemons > 0  # `gone` even if it has just left
         if self.lingering:
             self.inbox.unlock()
 

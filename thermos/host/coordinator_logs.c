@@ -326,23 +326,34 @@ static bool feed_console(struct pump *p) {
     return true;
 }
 
+/* Empties the buffer into the sinks. False if one of them takes no more for now. */
+static bool flush(struct pump *p, int64_t now) {
+    if (!p->have)
+        return true;
+    if (now < p->retry_at || !(feed_file(p, now) & feed_console(p)))
+        return false;
+    p->have = p->filed = p->shown = 0;
+    p->retry_at = 0;
+    return true;
+}
+
 /* Moves up to a burst. True when the pipe is empty (or has ended) and so is the buffer. */
 static bool run_pump(struct pump *p, int64_t now) {
+    if (!flush(p, now))
+        return false;
     for (int i = 0; i < BURST; i++) {
-        if (p->have && (now < p->retry_at || !(feed_file(p, now) & feed_console(p))))
-            return false;
-        p->have = p->filed = p->shown = 0;
-        p->retry_at = 0;
-        if (p->in < 0)
-            return true;
-        ssize_t n = read(p->in, p->buffer, CHUNK);
+        ssize_t n = p->in < 0 ? 0 : read(p->in, p->buffer, CHUNK);
         if (n < 0)
             return errno == EAGAIN;
         if (n == 0) {
-            close(p->in);
+            if (p->in >= 0)
+                close(p->in);
             p->in = -1;
+            return true;
         }
         p->have = (size_t)n;
+        if (!flush(p, now))
+            return false;
     }
     return false;
 }
