@@ -159,6 +159,10 @@ class _Noted:
             sys.stderr.write(f"{self._name}: prints while it is loaded; its output goes to stderr:\n")
         return sys.stderr.write(text)
 
+    def flush(self) -> None:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stderr, name)
 

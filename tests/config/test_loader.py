@@ -242,7 +242,7 @@ def test_prints_go_to_stderr_with_one_note(tmp_path: Path, capfd: pytest.Capture
 
 
 def test_a_closed_stdout_does_not_matter(tmp_path: Path) -> None:
-    path = write(tmp_path, web="print('x')\njobs = []\n")
+    path = write(tmp_path, web="print('x', flush=True)\njobs = []\n")
     program = f"import sys; from config.loader import load_jobs; sys.exit(len(load_jobs({str(path)!r}).jobs))"
     command = f'exec {sys.executable} -c "$PROGRAM" >&- 2>&-'
     root = Path(__file__).parent.parent.parent
