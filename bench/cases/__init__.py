@@ -1,0 +1,16 @@
+"""All cases, in the order of the report."""
+
+from __future__ import annotations
+
+from bench.cases import batch, commands, crash, keeping, logs
+from bench.cases.base import Case
+
+CASES: list[Case] = [*batch.CASES, *keeping.CASES, *logs.CASES, *crash.CASES, *commands.CASES]
+
+
+def choose(names: list[str]) -> list[Case]:
+    """Those whose names begin with one of these; no names: all. Raises ValueError for a name that fits none."""
+    for name in names:
+        if not any(case.name.startswith(name) for case in CASES):
+            raise ValueError(f"no case {name!r}; there are {', '.join(case.name for case in CASES)}")
+    return [case for case in CASES if not names or any(case.name.startswith(name) for name in names)]

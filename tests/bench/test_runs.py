@@ -1,0 +1,118 @@
+"""Every case in a tiny size, for the bare loop and for ours; and that a room leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import main, measure_one
+from bench.cases import CASES
+from bench.cases.base import Case, Options
+from bench.contenders.bare import Bare
+from bench.contenders.base import Contender
+from bench.contenders.ours import OursAsLibrary, render_config, render_spec
+from bench.job import Command, Job, Log, Program, Skill
+from bench.payload import Payload, build_payload, plain_payload
+from bench.proc import is_alive
+from bench.room import Failed, Room
+from config.core.compile import compile_task
+from thermos.model import decode_task
+
+PAYLOADS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Payload:
+    return build_payload(tmp_path_factory.mktemp("payload"))
+
+
+@pytest.fixture(params=["native", "plain"])
+def payload(request: pytest.FixtureRequest, native: Payload) -> Payload:
+    return native if request.param == "native" else plain_payload()
+
+
+def tiny(tmp_path: Path, payload: Payload, *, prefer_tree: bool = False) -> Options:
+    return Options(tmp_path / "work", tmp_path / "logs", payload, quick=True, prefer_tree=prefer_tree)
+
+
+PAIRS = [
+    pytest.param(case, contender, id=f"{case.name}-{contender.name}")
+    for case in CASES
+    for contender in (Bare(), OursAsLibrary())
+    if case.is_for(contender)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "contender"), PAIRS)
+def test_a_case_yields_every_figure_that_it_names(
+    case: Case, contender: Contender, tmp_path: Path, native: Payload
+) -> None:
+    row = measure_one(case, contender, tiny(tmp_path, native), 0)
+    assert "failed" not in row, row
+    missing = {figure.key for figure in case.figures if row["figures"].get(figure.key) is None}
+    assert missing == set()
+    assert list((tmp_path / "work").glob("*")) == []
+
+
+@pytest.mark.parametrize("prefer_tree", [False, True], ids=["best", "tree"])
+def test_a_room_ends_what_left_its_session_and_counts_its_cpu(
+    tmp_path: Path, payload: Payload, prefer_tree: bool
+) -> None:
+    burn = f"{sys.executable} -I -S -c 'for _ in range(3_000_000): pass'"
+    script = f"{burn}; setsid {' '.join(payload.hold(tmp_path / 'room/marks', 'stray'))} & "
+    with Room(tmp_path / "room", payload, prefer_tree=prefer_tree) as room:
+        begun = room.begin(Command(("/bin/bash", "-c", script)))
+        stray = room.wait_marks("S", 1, 20)[0].pid
+        _, code = room.wait_end(begun.pid, 20)
+        assert code == 0
+        assert is_alive(stray)
+        assert stray in room.accounting.pids()
+        assert room.accounting.cpu_s() > 0.01
+    assert not is_alive(stray)
+    assert not (tmp_path / "room").exists()
+
+
+def test_the_payload_tells_of_a_polite_stop(tmp_path: Path, payload: Payload) -> None:
+    with Room(tmp_path / "room", payload) as room:
+        begun = room.begin(Command(payload.hold(room.marks_path, "7")))
+        started = room.wait_marks("S", 1, 20)[0]
+        os.kill(begun.pid, signal.SIGTERM)
+        ended, code = room.wait_end(begun.pid, 20)
+        (told,) = room.marks("T")
+    assert (started.ident, told.ident, code) == ("7", "7", 0)
+    assert begun.at <= started.at <= told.at <= ended
+
+
+def test_the_payload_pours_whole_lines(tmp_path: Path, payload: Payload) -> None:
+    with Room(tmp_path / "room", payload, keep=True) as room:
+        begun = room.begin(Command(payload.pour(room.marks_path, "0", 80 * 100, 80, 4096)))
+        room.wait_end(begun.pid, 20)
+        assert len(room.marks("E")) == 1
+        assert room.out_path.read_text() == ("x" * 79 + "\n") * 100
+
+
+def test_a_failure_is_a_row_that_says_why(tmp_path: Path, native: Payload) -> None:
+    class Broken(Bare):
+        def command(self, job: Job) -> Command:
+            return Command(("/bin/bash", "-c", "echo no such luck; exit 3"))
+
+    row = measure_one(CASES[0], Broken(), tiny(tmp_path, native), 0)
+    assert row["failed"] == "exit code 3; no such luck"
+    assert "figures" not in row
+
+
+def test_waiting_for_something_that_lasts_fails(tmp_path: Path, native: Payload) -> None:
+    with Room(tmp_path / "room", native) as room:
+        begun = room.begin(Command(native.hold(room.marks_path, "0")))
+        with pytest.raises(Failed, match=r"1 of 1 did not end in 0\.05 s"):
+            room.wait_end(begun.pid, 0.05)
+
+
+def test_an_unknown_case_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nonsense"]) == 2
+    assert capsys.readouterr().err.startswith("bench: no case 'nonsense'; there are chain-100, ")
