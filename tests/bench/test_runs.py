@@ -20,9 +20,8 @@ from bench.payload import Payload, build_payload, plain_payload
 from bench.proc import is_alive
 from bench.room import Failed, Room
 from config.core.compile import compile_task
+from config.loader import load_tasks
 from thermos.model import decode_task
-
-PAYLOADS = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
@@ -116,3 +115,22 @@ def test_waiting_for_something_that_lasts_fails(tmp_path: Path, native: Payload)
 def test_an_unknown_case_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nonsense"]) == 2
     assert capsys.readouterr().err.startswith("bench: no case 'nonsense'; there are chain-100, ")
+
+
+JOBS = {
+    "chain": Job((Program("a", ("true",)), Program("b", ("echo", "it's {{no}} reference"))), Path("/"), chain=True),
+    "keep": Job((Program("a", ("sleep", "9"), keep=True),), Path("/"), limit=3),
+    "rotate": Job((Program("a", ("true",), log=Log(Skill.LOG_ROTATE, 4 * 1024 * 1024, 7)),), Path("/")),
+    "both": Job((Program("a", ("true",), log=Log(Skill.LOG_BOTH)),), Path("/")),
+}
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+def test_our_config_means_the_same_task_as_the_spec(job: Job, tmp_path: Path) -> None:
+    path = tmp_path / "bench.thermos"
+    path.write_text(render_config(job))
+    compiled, _ = compile_task(load_tasks(path).pick(), ports={})
+    assert compiled is not None
+    wanted = decode_task(render_spec(job))
+    assert (compiled.processes, compiled.order) == (wanted.processes, wanted.order)
+    assert (compiled.max_failures, compiled.max_concurrency) == (wanted.max_failures, wanted.max_concurrency)
