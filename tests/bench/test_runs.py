@@ -118,7 +118,7 @@ def test_an_unknown_case_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
 
 JOBS = {
-    "chain": Job((Program("a", ("true",)), Program("b", ("echo", "it's {{no}} reference"))), Path("/"), chain=True),
+    "chain": Job((Program("a", ("true",)), Program("b", ("echo", "it's $HOME \\ 'here'"))), Path("/"), chain=True),
     "keep": Job((Program("a", ("sleep", "9"), keep=True),), Path("/"), limit=3),
     "rotate": Job((Program("a", ("true",), log=Log(Skill.LOG_ROTATE, 4 * 1024 * 1024, 7)),), Path("/")),
     "both": Job((Program("a", ("true",), log=Log(Skill.LOG_BOTH)),), Path("/")),
