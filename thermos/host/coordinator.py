@@ -637,6 +637,8 @@ class Pump:
             self.unshown = memoryview(data if self.console >= 0 else b"")
             if not self._flush():
                 return False
+            if len(data) < CHUNK:
+                return True  # a short read has emptied the pipe
         return False
 
     def _flush(self) -> bool:

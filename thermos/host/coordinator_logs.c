@@ -354,6 +354,8 @@ static bool run_pump(struct pump *p, int64_t now) {
         p->have = (size_t)n;
         if (!flush(p, now))
             return false;
+        if (n < CHUNK)
+            return true; /* a short read has emptied the pipe */
     }
     return false;
 }
