@@ -36,6 +36,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--sandbox", type=Path, required=True)
     parser.add_argument("--user")
     parser.add_argument("--preserve-env", action="store_true")
+    parser.add_argument("--enable-chroot", action="store_true")
+    parser.add_argument("--run-limit", type=int, default=0)
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("-P", "--port", action="append", default=[])
     parser.add_argument("-E", "--environment", action="append", default=[])
@@ -71,7 +73,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
         ports={name: int(port) for name, port in ports.items()},
         setuid=user.uid != os.geteuid(),
         base_env=dict(os.environ) if options.preserve_env else None,
+        chroot=options.enable_chroot,
         path=os.environ["PATH"],
+        run_limit=options.run_limit,
     )
 
 

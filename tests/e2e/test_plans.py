@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.e2e.harness import Host, Task, kill_verified
+from tests.e2e.harness import LIBRARY, Host, Task, kill_verified
 from thermos.core.fold import Run
 
 #: Every command notes that it ran.
@@ -235,6 +235,30 @@ export(Task(name = 'signals', processes = [p]))
     view = task.wait_end("SUCCESS")
     assert [(str(r.state), r.signal) for r in task.runs("p")] == [("KILLED", 9)] * 4 + [("SUCCESS", None)]
     assert view.processes["p"].failures == 0 and view.processes["p"].kills == 4
+
+
+@pytest.mark.parametrize("limit", [7, 100])
+def test_the_run_limit_counts_successes_failures_and_kills(host: Host, limit: int) -> None:
+    """An executor sets it (100): a daemon that comes and goes for ever fails in the end. The command has no limit."""
+    task = host.task(
+        r"""
+p = Process(name = 'p', cmdline = '''
+              echo >> ran; n=$(wc -l < ran)
+              [ $((n % 3)) = 0 ] && kill -9 $$
+              exit $((n % 3 - 1))''',
+            daemon = True, max_failures = 0, min_duration = 0)
+export(Task(name = 'capped', processes = [p]))
+""",
+        "--run-limit",
+        str(limit),
+        command=LIBRARY,
+    )
+    task.start()
+    view = task.wait_end("FAILED")
+    record = view.processes["p"]
+    assert record.total == limit == len(task.lines("ran"))
+    assert record.successes and record.failures and record.kills
+    assert record.successes + record.failures + record.kills == limit
 
 
 def test_a_process_killed_from_outside_is_repeated(host: Host) -> None:

@@ -121,7 +121,7 @@ def test_a_process_that_daemonizes_gets_sigterm_on_kill(host: Host, rest: str) -
 
 def test_a_daemon_outlives_its_process_but_not_the_task(host: Host) -> None:
     """What it daemonised goes on serving the next process; the end of the task ends it, politely."""
-    text = DAEMONIZING % "true"
+    text = DAEMONIZING % "until [ -s daemon.alive ]; do sleep 0.02; done"
     config = text.replace(
         "processes = [daemonize]", "processes = [daemonize, after], constraints = order(daemonize, after)"
     )

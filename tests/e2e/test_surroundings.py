@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
+import re
 import resource
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +152,38 @@ def test_supplementary_groups_are_the_user_s_not_root_s(open_host: Host) -> None
     task.wait_end("SUCCESS")
     assert sorted(map(int, task.log("p").split())) == sorted(groups)
     assert all(grp.getgrgid(gid) for gid in groups)
+
+
+@pytest.mark.root
+def test_a_chroot_is_all_that_a_command_sees(open_host: Host) -> None:
+    """`~` is the user's home inside it; the logs lie below the sandbox as always."""
+    task = open_host.run(
+        only("pwd; echo *; echo $HOME; cd ..; pwd; [ -e /proc ] || echo no proc"),
+        "--enable-chroot",
+        "--user",
+        "nobody",
+        before=lambda task: (furnish(task.sandbox), give_to_nobody(task)),
+    )
+    task.wait_end("SUCCESS")
+    place, seen, home, above, proc = task.log("p").splitlines()
+    assert (place, above, home, proc) == ("/", "/", NOBODY.pw_dir, "no proc")
+    assert set(seen.split()) == {path.name for path in task.sandbox.iterdir() if not path.name.startswith(".")}
+
+
+@pytest.mark.root
+def test_a_chroot_without_a_shell_says_at_which_step_it_failed(open_host: Host) -> None:
+    task = open_host.run(only("true"), "--enable-chroot")
+    task.wait_end("FAILED")
+    run = task.runs("p")[0]
+    assert (run.stage, run.errno) == ("exec", errno.ENOENT)
+
+
+def furnish(root: Path) -> None:
+    """Put a bash and its libraries there."""
+    listed = subprocess.run(["ldd", "/bin/bash"], capture_output=True, text=True, check=True).stdout
+    for name in ("/bin/bash", *re.findall(r"/\S+", listed)):
+        (root / name[1:]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(name, root / name[1:])
 
 
 def give_to_nobody(task: Task) -> None:

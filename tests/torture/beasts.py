@@ -16,7 +16,7 @@ class Beast:
 
     cmdline: str
     killed: bool  # somebody of its tree needs SIGKILL
-    daemons: bool  # somebody of its tree has left the session
+    daemons: bool | None  # somebody of its tree has left the session; None: maybe, it does so while it is stopped
     logger: str = "Logger()"
 
 
@@ -118,7 +118,7 @@ BEASTS = {
         daemons=False,
     ),
     "fork_bomb": Beast(python(_BOMB), killed=True, daemons=True),
-    "hydra": Beast(python(_HYDRA), killed=True, daemons=True),
+    "hydra": Beast(python(_HYDRA), killed=True, daemons=None),
     "holding": Beast(
         f"(trap '' TERM; exec setsid bash -c 'echo up > holding.up; {LOOP}') & echo said; wait",
         killed=True,
