@@ -22,6 +22,10 @@ _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 _CHUNK = 1 << 20
 _SPOIL = b"!\n"
 
+#: How long a lock may outlive its dead owner, and how often we look: a coordinator that was just spawned holds it, too,
+#: from the moment when the owner goes on until the kernel closes the descriptors of the new program.
+_LOCK_WAIT, _LOCK_LOOKS = 0.005, 200
+
 
 class CannotRecord(HostError):
     """A record could not be written (or one in an inbox not be read); nothing was decided from it. Try again later."""
@@ -220,6 +224,7 @@ def _open_wake(paths: TaskPaths, kernel: Kernel, dir_fd: int) -> int:
 
 
 def _lock_runner(paths: TaskPaths, kernel: Kernel, dir_fd: int) -> int:
+    looks = 0
     while True:
         fd = kernel.open("runner", _APPEND, dir_fd=dir_fd)
         try:
@@ -227,14 +232,19 @@ def _lock_runner(paths: TaskPaths, kernel: Kernel, dir_fd: int) -> int:
             if not stat.S_ISREG(status.st_mode):
                 raise HostError(f"cannot use {paths.runner}: it is not a file")
             _check_owner(paths.runner, status, kernel)
-            if not kernel.lock(fd):
-                raise NotOwner(f"task {paths.task_id} is owned by {_describe_owner(kernel, fd)}")
-            if kernel.stat("runner", dir_fd=dir_fd, follow=False).st_ino == status.st_ino:
-                return fd
+            if kernel.lock(fd):
+                if kernel.stat("runner", dir_fd=dir_fd, follow=False).st_ino == status.st_ino:
+                    return fd
+            else:
+                looks += 1
+                owner = read_owner(kernel, fd)
+                if looks > _LOCK_LOOKS or (owner is not None and is_alive(owner, kernel)):
+                    raise NotOwner(f"task {paths.task_id} is owned by {_describe(owner)}")
+                kernel.rest(_LOCK_WAIT)
         except BaseException:
             kernel.close(fd)
             raise
-        kernel.close(fd)  # it was replaced while we waited; take the new one
+        kernel.close(fd)  # it was replaced meanwhile, or its owner is dead: look again
 
 
 def read_owner(kernel: Kernel, fd: int) -> Owner | None:
@@ -249,8 +259,15 @@ def read_owner(kernel: Kernel, fd: int) -> Owner | None:
     return owner
 
 
-def _describe_owner(kernel: Kernel, fd: int) -> str:
-    owner = read_owner(kernel, fd)
+def is_alive(owner: Owner, kernel: Kernel) -> bool:
+    """Is the process that wrote this record still there?"""
+    if owner.boot != kernel.boot_id() or owner.pidns != kernel.pid_namespace():
+        return False
+    status = kernel.proc_stat(owner.pid)
+    return status is not None and status.start == owner.start and status.state not in ("Z", "X")
+
+
+def _describe(owner: Owner | None) -> str:
     if owner is None:
         return "a runner that is just starting"
     return f"runner pid {owner.pid} (uid {owner.uid})"

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import secrets
+import select
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,6 +97,10 @@ class Kernel:
             return True
         fcntl.flock(fd, fcntl.LOCK_UN)
         return False
+
+    def rest(self, seconds: float) -> None:
+        """Wait for something that sends no event. Only where that takes milliseconds."""
+        select.select([], [], [], seconds)
 
     # processes -----------------------------------------------------------------------------------------------------
     def getpid(self) -> int:

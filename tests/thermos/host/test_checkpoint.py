@@ -8,11 +8,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.thermos.host.faults import Fault, FaultyKernel, disk_full
 from thermos.core.records import AnyRecord, BadLine, Line, Owner, Released, Starting, encode_record
 from thermos.errors import HostError, NotOwner
-from thermos.host.checkpoint import CannotRecord, Checkpoint, open_checkpoint
+from thermos.host.checkpoint import CannotRecord, Checkpoint, is_alive, open_checkpoint
 from thermos.paths import TaskPaths
 
 
@@ -26,6 +27,21 @@ def starting(run: int, nonce: str = "n") -> Starting:
 
 def open_fds() -> list[str]:
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+class Unrested(FaultyKernel):
+    """No time passes."""
+
+    def rest(self, seconds: float) -> None:
+        self.calls["rest"] += 1
+
+
+def me() -> Owner:
+    """As this very process would write it."""
+    kernel = FaultyKernel()
+    status = kernel.proc_stat(os.getpid())
+    assert status is not None
+    return structs.replace(owner(os.getpid()), start=status.start, boot=kernel.boot_id(), pidns=kernel.pid_namespace())
 
 
 @pytest.fixture
@@ -52,20 +68,47 @@ def reread(paths: TaskPaths) -> tuple[list[AnyRecord | None], list[BadLine]]:
 
 def test_a_second_owner_is_refused_and_told_who_has_it(paths: TaskPaths) -> None:
     first = open_checkpoint(paths, FaultyKernel(), create=True)
+    kernel = Unrested()
     with pytest.raises(NotOwner, match="owned by a runner that is just starting"):
-        open_checkpoint(paths, FaultyKernel(), create=True)
-    first.append(owner(4711))
-    with pytest.raises(NotOwner, match=r"task t-1 is owned by runner pid 4711 \(uid 0\)"):
-        open_checkpoint(paths, FaultyKernel(), create=True)
+        open_checkpoint(paths, kernel, create=True)
+    assert kernel.calls["rest"] > 1, "it may be about to say who it is"
+    first.append(me())
+    kernel = Unrested()
+    with pytest.raises(NotOwner, match=rf"task t-1 is owned by runner pid {os.getpid()} \(uid 0\)"):
+        open_checkpoint(paths, kernel, create=True)
+    assert not kernel.calls["rest"]
     first.close()
     open_checkpoint(paths, FaultyKernel(), create=True).close()
+
+
+def test_a_lock_that_outlives_its_owner_for_a_moment_is_waited_for(paths: TaskPaths) -> None:
+    """A coordinator that was being spawned when the owner died holds the lock until its exec is through."""
+    first = open_checkpoint(paths, FaultyKernel(), create=True)
+    first.append(owner(2**22 + 5))  # nobody
+
+    class Released(Unrested):
+        def rest(self, seconds: float) -> None:
+            super().rest(seconds)
+            if self.calls["rest"] == 3:
+                first.close()
+
+    kernel = Released()
+    open_checkpoint(paths, kernel, create=True).close()
+    assert kernel.calls["rest"] == 3
+
+
+@pytest.mark.parametrize("field, value", [("boot", "other"), ("pidns", 1), ("start", 1)])
+def test_who_is_alive_is_told_by_more_than_a_pid(field: str, value: object) -> None:
+    kernel = FaultyKernel()
+    assert is_alive(me(), kernel)
+    assert not is_alive(structs.replace(me(), **{field: value}), kernel)
 
 
 def test_a_refused_owner_leaks_no_descriptor(paths: TaskPaths) -> None:
     first = open_checkpoint(paths, FaultyKernel(), create=True)
     before = open_fds()
     with pytest.raises(NotOwner):
-        open_checkpoint(paths, FaultyKernel(), create=True)
+        open_checkpoint(paths, Unrested(), create=True)
     assert open_fds() == before
     first.close()
 
@@ -244,7 +287,7 @@ def test_replace_keeps_the_lock_and_appends_go_on(paths: TaskPaths) -> None:
     checkpoint.append(owner(1))
     checkpoint.replace(encode_record(owner(2)))
     with pytest.raises(NotOwner, match="pid 2"):
-        open_checkpoint(paths, FaultyKernel(), create=True)
+        open_checkpoint(paths, Unrested(), create=True)
     checkpoint.append(owner(3))
     assert checkpoint.size == paths.runner.stat().st_size
     checkpoint.close()
