@@ -60,6 +60,9 @@ MAX_INBOX_FILE = 1024 * 1024
 #: Back-off after a record could not be written, seconds.
 _STALL_FIRST, _STALL_MAX = 0.1, 5.0
 
+#: So many seconds may pass between the embedder's look at the clock and the last record that is read then.
+_CLOCK_SLACK = 1.0
+
 #: Exit codes of a coordinator that recorded nothing, and will not do so next time (docs/coordinator.md).
 _HOPELESS = (100, 111)
 _BUSY = 4
@@ -100,6 +103,7 @@ class Runner:
         self._respawns: dict[tuple[str, int], tuple[float, int]] = {}  # (when, tries so far)
         self._pending: deque[Request] = deque()  # requests that are not recorded yet
         self._stall = 0.0
+        self._newest = 0.0  # mono of the last mirrored record
         self._compact_above = MAX_RUNNER_FILE
         me = kernel.proc_stat(kernel.getpid())
         self._me = (kernel.getpid(), me.start if me else 0)
@@ -280,6 +284,7 @@ class Runner:
         while self._unwatched:
             self._watch_rest()
             self._mirror_inboxes()
+        now = self._after_records(now)
         self._bury_dead(now)
         self._respawn_due(now)
         if not self._todo:
@@ -295,6 +300,12 @@ class Runner:
             self._perform(self._todo[0], now)
             self._todo.popleft()
         return acted
+
+    def _after_records(self, now: Now) -> Now:
+        """What was recorded after the embedder looked at its clock is no future: what follows from it comes later. A
+        record from far away (another boot's, a forged one) moves nothing."""
+        late = self._newest - now.mono
+        return Now(now.wall + late, now.mono + late) if 0 < late < _CLOCK_SLACK else now
 
     def _plan_wake(self, decided: float | None) -> None:
         moments = [when for when, _ in self._respawns.values() if when != float("inf")]
@@ -415,6 +426,7 @@ class Runner:
             self._inboxes.advance(name, offset)
             for line in lines:
                 if line.record is not None:
+                    self._newest = line.record.mono
                     self._fold(line.record)
                 if isinstance(line.record, Forked):
                     self._meet(line.record)

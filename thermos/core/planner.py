@@ -32,6 +32,7 @@ class Standing(StrEnum):
 
 
 _MOVING = (Standing.READY, Standing.RUNNING)
+_OVER = (Standing.FINISHED, Standing.FAILED)
 
 
 def standing(spec: ProcessSpec, record: ProcessRecord | None, run_limit: int) -> Standing:
@@ -45,9 +46,8 @@ def standing(spec: ProcessSpec, record: ProcessRecord | None, run_limit: int) ->
         return Standing.READY
     if last.state is ProcessState.SUCCESS and not spec.daemon:
         return Standing.FINISHED
-    if run_limit and record.total >= run_limit:
-        return Standing.FAILED
-    if last.state is ProcessState.FAILED and spec.max_failures and record.failures >= spec.max_failures:
+    failed_enough = last.state is ProcessState.FAILED and 0 < spec.max_failures <= record.failures
+    if failed_enough or (run_limit and record.total >= run_limit):
         return Standing.FINISHED if spec.ephemeral else Standing.FAILED
     return Standing.READY
 
@@ -98,7 +98,7 @@ class Planner:
         spec = self._specs[name]
         before, after = self._standing[name], standing(spec, record, self._run_limit)
         last = record.last
-        if last is None or (after is before and after is not Standing.READY):
+        if last is None or before in _OVER or (after is before and after is not Standing.READY):
             return
         self._standing[name] = after
         if not spec.ephemeral:
