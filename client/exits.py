@@ -10,8 +10,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 
-import click
-
 from thermos.errors import Exit, ThermosError
 
 #: Set it to anything to see where an internal error came from.
@@ -40,17 +38,7 @@ def guard(program: str, command: Callable[[], object]) -> int:
         code = command()
         sys.stdout.flush()
         return code if isinstance(code, int) else Exit.OK
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")
-        return Exit.USAGE
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else program
-        complain(program, f"{error.format_message()} (see `{where} --help`)")
-        return Exit.USAGE
-    except click.ClickException as error:
-        complain(program, error.format_message())
-        return Exit.USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         complain(program, "interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:

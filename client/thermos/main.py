@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from client.exits import guard
+from client.words import call
 from thermos.version import VERSION
 
 #: verb -> what it does, in the words of its own help.
@@ -65,4 +66,4 @@ def cli(root: str | None, mesos_root: str | None) -> None:
 
 def main() -> NoReturn:
     """The console script."""
-    sys.exit(guard("thermos", lambda: cli.main(prog_name="thermos", standalone_mode=False)))
+    sys.exit(guard("thermos", lambda: call(cli, "thermos")))

@@ -1,7 +1,6 @@
 """One `thermos run` from owning the task to its end: signals, the loop, the display.
 
-Signals are blocked before the task is owned and let in when the loop is ready for them, so that none of them can end
-us in between. SIGTERM, SIGINT, SIGUSR1 and SIGHUP ask for the end politely; a second SIGINT ends it now; SIGUSR2
+SIGTERM, SIGINT, SIGUSR1 and SIGHUP ask for the end politely; a second SIGINT ends it now; SIGUSR2
 gives the task up as lost.
 """
 
@@ -9,29 +8,16 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from client.thermos.displays import Display, Live
+from client.thermos.signals import POLITE, unblock_signals
 from client.thermos.view import View
 from thermos.clock import Now, now
 from thermos.core.fold import TaskRecord
 from thermos.host.loop import Call, Loop
 from thermos.runner import Runner
-
-_POLITE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
-_OURS = frozenset({*_POLITE, signal.SIGINT, signal.SIGUSR2, signal.SIGWINCH})
-
-
-@contextmanager
-def signals_blocked() -> Iterator[None]:
-    """Signals that we handle wait until the loop lets them in."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(slots=True)
@@ -63,9 +49,8 @@ class Session:
         gc.freeze()
         try:
             with self._loop.signals(self._calls()):
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
+                unblock_signals()
                 self._loop.run()
-                signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
         finally:
             self._loop.close()
         self._display.close(now())
@@ -73,7 +58,7 @@ class Session:
         return Ended(task, self._interrupts > 1, not task.terminal)
 
     def _calls(self) -> dict[int, Call]:
-        calls: dict[int, Call] = {signum: self._polite(signum) for signum in _POLITE}
+        calls: dict[int, Call] = {signum: self._polite(signum) for signum in POLITE}
         calls[signal.SIGINT] = self._on_interrupt
         calls[signal.SIGUSR2] = lambda at: self._runner.lose(at, reason="SIGUSR2")
         if isinstance(self._display, Live):

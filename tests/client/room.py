@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -200,9 +199,3 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return stat[stat.rindex(b")") + 2 :].split()[0] not in (b"Z", b"X")
-
-
-def kill_verified(pid: int, word: str) -> None:
-    """kill -9, if the command line of the process still has this word."""
-    assert word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,125 @@
+"""The second half of `thermos run`: own the task, stay until its end, say how it ended (see `client.thermos.orders`).
+
+It is started with the signals that it handles blocked, and with nothing else than orders."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from dataclasses import replace
+
+from client.exits import guard
+from client.output import Output
+from client.render import plural
+from client.thermos.displays import Display, JsonLines, Live, Plain
+from client.thermos.orders import Orders, decode_orders
+from client.thermos.session import Ended, Session
+from client.thermos.summary import EXIT_OF, render_summary, summary_json
+from client.thermos.tails import tail_lines
+from client.thermos.view import View
+from thermos.clock import now
+from thermos.core.fold import Run, TaskRecord
+from thermos.errors import Exit, NotOwner
+from thermos.host.kernel import Kernel
+from thermos.host.spawn import Settings
+from thermos.model import LogDestination
+from thermos.monitor.follow import TaskView, read_task
+from thermos.recovery import own_task
+from thermos.runner import Runner
+
+#: Lines of stderr that are shown of a failure at the end.
+_TAIL = 5
+
+
+def main(fd: int) -> None:
+    """Carry out the orders that a descriptor holds."""
+    sys.exit(guard("thermos", lambda: stay(read_orders(fd))))
+
+
+def read_orders(fd: int) -> Orders:
+    with os.fdopen(fd, "rb") as file:
+        return decode_orders(file.read())
+
+
+def stay(orders: Orders) -> int:
+    """The exit code. Raises NotOwner, HostError, ConfigError."""
+    kernel, output = Kernel(), Output(1)
+    before = read_task(orders.paths, kernel) if orders.paths.runner.exists() else None
+    display = choose_display(output, orders)
+    runner = _own(orders, kernel, display)
+    if before is not None and before.readable:
+        display.note(_adopted(orders.task_id, before), now())
+    ended = Session(runner, display, View(orders.spec, runner.planner_of)).run()
+    return _finish(orders, ended, display, output)
+
+
+def _own(orders: Orders, kernel: Kernel, display: Display) -> Runner:
+    settings = inherit(orders.settings, orders.preserve_env)
+    try:
+        return own_task(
+            orders.spec, orders.paths, settings, kernel, now(), force=orders.force, on_record=display.on_record
+        )
+    except NotOwner as error:
+        hint = "" if orders.force or "owned by" not in str(error) else "; --force takes it over"
+        raise NotOwner(f"{error}{hint}") from error
+
+
+def inherit(settings: Settings, preserve_env: bool) -> Settings:
+    """The settings with what this process was started with: environment and limits are for the task's processes."""
+    return replace(
+        settings,
+        base_env=dict(os.environ) if preserve_env else None,
+        path=os.environ.get("PATH", os.defpath),
+        nofile=raise_nofile(),
+    )
+
+
+def raise_nofile() -> tuple[int, int]:
+    """Allow ourselves as many descriptors as we may have. Returns the limits that we had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+def _adopted(task_id: str, before: TaskView) -> str:
+    owner = before.task.owner
+    who = f"its runner (pid {owner.pid}) is gone" if owner is not None else "nobody minded it"
+    alive = plural(len(before.task.active), "process", "processes")
+    return f"took over task {task_id}: {who}, {alive} under way"
+
+
+def choose_display(output: Output, orders: Orders) -> Display:
+    """A live tree on a terminal, unless processes write there too."""
+    if orders.output == "json":
+        return JsonLines(output)
+    loggers = [process.logger or orders.settings.logger for process in orders.spec.processes]
+    on_console = any(logger.destination in (LogDestination.CONSOLE, LogDestination.BOTH) for logger in loggers)
+    if orders.plain or on_console or not os.isatty(1) or os.environ.get("TERM", "dumb") in ("", "dumb"):
+        return Plain(output, orders.task_id, orders.spec)
+    return Live(output, orders.task_id, colours="NO_COLOR" not in os.environ)
+
+
+def _finish(orders: Orders, ended: Ended, display: Display, output: Output) -> int:
+    task, code = ended.task, exit_code(ended)
+    if isinstance(display, JsonLines):
+        display.emit(summary_json(orders.task_id, task, code))
+    elif ended.let_go:
+        output.write(f"let go of task {orders.task_id}: its processes go on; run it again to take over\n")
+    else:
+        for line in render_summary(orders.task_id, orders.spec, task, lambda run: _tail(task, run)):
+            output.write(f"{line}\n")
+    output.close()
+    return code
+
+
+def exit_code(ended: Ended) -> Exit:
+    if ended.interrupted:
+        return Exit.INTERRUPTED
+    return Exit.OK if ended.task.state is None or ended.let_go else EXIT_OF[ended.task.state]
+
+
+def _tail(task: TaskRecord, run: Run) -> list[str]:
+    if task.header is None:
+        return []
+    return tail_lines(task.header.sandbox, task.header.log_dir, run.process, run.number, "stderr", _TAIL)

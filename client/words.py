@@ -1,0 +1,26 @@
+"""The command-line library's own complaints as ours: one line, exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from thermos.errors import Exit, UserError
+
+
+def call(command: click.Command, program: str, words: Sequence[str] | None = None) -> object:
+    """What the verb returns. Raises UserError for words that nobody understands."""
+    try:
+        return command.main(args=words, prog_name=program, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return Exit.USAGE
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else program
+        raise UserError(f"{error.format_message()} (see `{where} --help`)") from error
+    except click.ClickException as error:
+        raise UserError(error.format_message()) from error
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
