@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from thermos.core.fold import Run, TaskRecord, replay
-from thermos.core.records import AnyRecord, Forked, Line, RecordReader, Running, Starting
+from thermos.core.records import AnyRecord, Exited, Forked, Line, RecordReader, Running, Starting
 from thermos.core.states import TaskState
 from thermos.errors import Exit
 from thermos.host.kernel import Kernel, Stat
@@ -175,6 +175,10 @@ class Task:
 
     def states(self, process: str) -> list[str]:
         return [str(run.state) for run in self.runs(process)]
+
+    def sequence(self) -> list[tuple[str, str]]:
+        """(process, "Starting" or "Exited") in the order of the records: what the runner knew before it did what."""
+        return [(r.process, type(r).__name__) for r in self.records() if isinstance(r, Starting | Exited)]
 
     def log(self, process: str, run: int = 0, name: str = "stdout") -> str:
         return (log_dir(self.sandbox) / process / str(run) / name).read_text()
