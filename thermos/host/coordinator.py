@@ -4,9 +4,9 @@ docs/coordinator.md is the contract; `coordinator.c` and its sisters keep the sa
 orders -> lock -> `forked` -> logs, fork -> `running` -> (stop) -> main exits -> `exited` -> ... `gone`.
 One thread, one poll(), four signals read from a signalfd, a handful of deadlines.
 
-It runs by path as `python -I -S -E coordinator.py TASK/PROCESS/RUN`: one file, which imports nothing of ours and of
-the standard library only what starts quickly. Where it differs: it needs some 6 MiB and 20 ms, and `maxrss` of a
-small command shows the size of this interpreter, from which it was forked.
+It runs by path as `python -I -S -E coordinator.py TASK/PROCESS/RUN`: one long file, because it can import nothing of
+ours, and of the standard library it imports only what starts quickly. Where it differs: it needs some 7 MiB and 25 ms,
+and `maxrss` of a small command shows the size of this interpreter, from which it was forked.
 """
 
 from __future__ import annotations
@@ -392,6 +392,8 @@ class Tree:
         if not text and pid == self.own and not os.path.exists(path):
             return False
         for child in map(int, text.split()):
+            if child == self.main and self.main_exited:
+                continue  # a zombie main is nobody's target and has no children
             member = look(child)
             if member is None and pid == self.own:  # can't be looked at, but it is ours and can't be reused
                 member = Member(child, self.own, session_of(child), "?", 1, 0, "")
@@ -1222,8 +1224,8 @@ def take_over_signals() -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
-    for number in (32, 33):  # of the C library, which makes posix_spawn ignore them; all zero is SIG_DFL
-        libc.syscall(RT_SIGACTION.get(os.uname().machine, -1), number, ctypes.create_string_buffer(128), None, 8)
+    for reserved in (32, 33):  # of the C library, which makes posix_spawn ignore them; all zero is SIG_DFL
+        libc.syscall(RT_SIGACTION.get(os.uname().machine, -1), reserved, ctypes.create_string_buffer(128), None, 8)
     bits = ctypes.sizeof(ctypes.c_ulong) * 8
     mask = (ctypes.c_ulong * (1024 // bits))()
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD):

@@ -185,9 +185,9 @@ static void take_fields(char *at, char *end, char **argument, char **variable) {
             *value++ = 0;
             if (!strcmp(field, "arg"))
                 *argument++ = value, problem = PROBLEM_NONE;
-            else if (!strcmp(field, "env"))
+            else if (!strcmp(field, "env") && *value != '=' && strchr(value, '='))
                 *variable++ = value, problem = PROBLEM_NONE;
-            else
+            else if (strcmp(field, "env"))
                 problem = take_order(field, value);
             if (problem && orders.problem != PROBLEM_UNSUPPORTED)
                 orders.problem = problem;

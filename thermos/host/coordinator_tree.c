@@ -111,8 +111,8 @@ static bool is_in_scan(pid_t pid) {
 /* Looks at `pid` and adds it to the scan. Our own child stays in even when it can't be looked at: it can't be reused. */
 static void meet(pid_t pid, pid_t parent) {
     struct member m;
-    if (is_in_scan(pid))
-        return;
+    if (is_in_scan(pid) || (pid == main_process.pid && main_process.exited))
+        return; /* a zombie main is nobody's target and has no children */
     if (!look(pid, &m)) {
         if (parent != self)
             return;

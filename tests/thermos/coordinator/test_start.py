@@ -98,6 +98,8 @@ def test_unusable_orders_are_one_line_and_exit_100(host: Host, said: int, spoil)
         ("orders", 22, {"owner": "1"}),
         ("orders", 22, {"wake": "x" * 256}),
         ("orders", 22, {"scan_from": "-1"}),
+        ("orders", 22, {"env": "NAME"}),
+        ("orders", 22, {"env": "=value"}),
     ],
     ids=str,
 )
