@@ -218,8 +218,7 @@ export(Task(name = 'pace', processes = [p]))
     for run in (0, 1):
         gap = mono["Starting", run + 1] - mono["Exited", run]
         assert 1.0 <= gap < 1.5, gap
-    task.signal(signal.SIGINT)
-    task.signal(signal.SIGINT)
+    task.signal(signal.SIGTERM)
     task.wait_end("KILLED")
 
 
