@@ -179,6 +179,8 @@ def open_checkpoint(paths: TaskPaths, kernel: Kernel, *, create: bool) -> Checkp
                 kernel.mkdir(directory)
         dir_fd = kernel.open(paths.checkpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError as error:
+        if create:
+            raise HostError(f"cannot make the checkpoint directory {paths.checkpoint}: {error.strerror}") from error
         raise HostError(f"cannot find a checkpoint of task {paths.task_id} below {paths.root}") from error
     except OSError as error:
         raise HostError(f"cannot use the checkpoint directory {paths.checkpoint}: {error.strerror}") from error
