@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -305,3 +306,35 @@ def test_logs_go_where_the_flags_say(room: Room) -> None:
     done = room.run(config, "--process_logger_destination", "both")
     assert "hello\n" in done.out
     assert (room.root / "sandboxes/t/.logs/p/0/stdout").read_text() == "hello\n"
+
+
+def test_a_disk_that_is_full_is_told_and_the_task_goes_on_when_it_is_not(room: Room) -> None:
+    """A file size limit on the runner stands in for the disk: its record file can't grow until the limit is lifted."""
+    os.mkfifo(room.path / "go")
+    run = room.start(room.task(f"Process(name = 'p', cmdline = 'read x < {room.path}/go')"))
+    run.running("p")
+    size = (room.root / "checkpoints/t/runner").stat().st_size
+    before = resource.prlimit(run.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (size, before[1]))
+    with (room.path / "go").open("w") as go:
+        go.write("now\n")
+    note = run.wait_for(lambda e: e["kind"] == "note")
+    assert note["text"].startswith("cannot record")
+    resource.prlimit(run.pid, resource.RLIMIT_FSIZE, before)
+    assert run.wait_for(lambda e: e["kind"] == "note")["text"] == "can record again"
+    code, summary = run.end()
+    assert (code, summary["processes"][0]["last"]["state"]) == (0, "SUCCESS")
+
+
+def test_a_root_that_can_not_be_made_is_1_and_names_it(room: Room) -> None:
+    done = room.thermos("run", "--root", "/proc/no-such-place", room.task(SLEEP))
+    assert done.code == 1
+    assert re.fullmatch(r"thermos: cannot (make|use) the checkpoint directory /proc/no-such-place/.*: .*\n", done.err)
+
+
+def test_a_config_that_changes_the_interpreter_does_not_reach_the_runner(room: Room) -> None:
+    text = "import os, sys, signal\nos.chdir('/')\nsys.path.clear()\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    run = room.start(room.config(text + Path(room.task(SLEEP)).read_text(), "wild.thermos"))
+    run.running("sleep")
+    run.signal(signal.SIGTERM)
+    assert run.end()[0] == 4
