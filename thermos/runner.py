@@ -340,11 +340,14 @@ class Runner:
         """Replace a long `runner` file by a snapshot; again only after it has doubled."""
         if self.checkpoint.size <= self._compact_above:
             return
+        complete_since = self.task.complete_since
         lines = encode_record(take_snapshot(self.task, now.wall, now.mono, now.wall))
         if self.task.owner is not None:  # who looks for the owner reads no snapshot
             lines += encode_record(self.task.owner)
-        with contextlib.suppress(CannotRecord):  # no room for both; the old one is as good
+        try:
             self.checkpoint.replace(lines)
+        except CannotRecord:  # no room for both; the old one is as good
+            self.task.complete_since = complete_since
         self._compact_above = max(MAX_RUNNER_FILE, 2 * self.checkpoint.size)
 
     # starting -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A real task with real coordinators, driven by a test. No sleeps: every wait is a select() whose timeout means failure.
+"""A real task with real coordinators, driven by a test. No sleeps: a wait is a select() whose timeout means failure.
 
 Everything that a rig starts carries the rig's token, in THERMOS_RUN or in the name of its coordinator, so that what is
 left over can be found. Commands `mark` each of their executions, so that a run that was executed twice shows.
