@@ -262,7 +262,7 @@ class GraphEdge:
 
 @dataclass(frozen=True, slots=True)
 class GraphView:
-    """Process names by level, regular ones first, then the final ones in levels of their own; and who waits for whom."""
+    """Process names by level, regular ones and final ones in levels of their own; and who waits for whom."""
 
     levels: tuple[tuple[str, ...], ...] = ()
     final_levels: tuple[tuple[str, ...], ...] = ()
@@ -458,6 +458,7 @@ class Entry:
     group: str
     size: int
     modified_at: float
+    href: str = ""  # path below the sandbox, percent-encoded: goes behind /file/<ref>/, /browse/…, /download/…
     opens: bool = True
     target: str = ""  # of a link, as it is written
 
@@ -466,19 +467,22 @@ class Entry:
 class DirectoryView:
     head: TaskHead
     path: str  # relative to the sandbox, "" for itself
+    href: str  # the same, percent-encoded
     entries: tuple[Entry, ...]
     left_out: int = 0
     notes: tuple[Note, ...] = ()
 
     @property
     def parent(self) -> str | None:
-        return self.path.rpartition("/")[0] if self.path else None
+        """The path above, percent-encoded; None for the sandbox itself."""
+        return self.href.rpartition("/")[0] if self.href else None
 
 
 @dataclass(frozen=True, slots=True)
 class FileView:
     head: TaskHead
     path: str
+    href: str  # the same, percent-encoded
     chunk: Chunk
     older: int | None = None  # offsets
     newer: int | None = None
