@@ -35,7 +35,6 @@ bool parse_number(const char *s, char end, int64_t min, int64_t max, int64_t *va
     return true;
 }
 
-
 /* Ends before anything could be recorded: one line on stderr. */
 _Noreturn void give_up(int code, const char *what, const char *name, int error) {
     char line[512];
@@ -120,7 +119,10 @@ static bool parse_groups(const char *value) {
         if (!parse_number(value, value[n], 0, UINT32_MAX - 1, &gid))
             return false;
         orders.groups[orders.group_count++] = (gid_t)gid;
-        value += n + (value[n] == ',');
+        bool more = value[n] == ',';
+        value += n + more;
+        if (more && !*value)
+            return false;
     }
     return true;
 }

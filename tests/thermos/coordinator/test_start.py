@@ -79,6 +79,7 @@ def test_unusable_orders_are_one_line_and_exit_100(host: Host, said: int, spoil)
         ("orders", 22, {"uid": 2**32 - 1}),
         ("orders", 22, {"groups": "1"}),
         ("orders", 22, {"groups": "1,,2", "uid": 1, "gid": 1}),
+        ("orders", 22, {"groups": "1,", "uid": 1, "gid": 1}),
         ("orders", 22, {"rlimit": "7:10"}),
         ("orders", 22, {"rlimit": "7:ten:10"}),
         ("orders", 22, {"rlimit": ["7:1:1"] * 33}),
