@@ -15,10 +15,10 @@ import msgspec
 from thermos.clock import Now
 from thermos.core.fold import TaskRecord
 from thermos.core.graph import check_graph
-from thermos.core.records import FORMAT, Header, Owner, Request, TaskStatus
+from thermos.core.records import FORMAT, BadLine, Header, Owner, Request, TaskStatus
 from thermos.core.states import TaskState
 from thermos.errors import ConfigError, HostError, NotOwner
-from thermos.host.checkpoint import Checkpoint, open_checkpoint, read_owner
+from thermos.host.checkpoint import TORN, Checkpoint, open_checkpoint, read_owner
 from thermos.host.kernel import Kernel
 from thermos.host.spawn import Settings
 from thermos.host.users import check_may_become
@@ -55,9 +55,10 @@ def own_task(
     runner = Runner(spec, checkpoint, settings, kernel, on_record)
     try:
         kernel.set_subreaper()
-        lines, _ = checkpoint.load()
+        lines, damage = checkpoint.load()
         runner.load([line.record for line in lines if line.record is not None])
         if runner.task.header is None:
+            _check_new(paths, damage)
             _begin(runner, paths, settings, kernel, now)
         else:
             _check_same(spec, runner.task.header, paths, settings)
@@ -126,6 +127,14 @@ def _kill_owner(paths: TaskPaths, kernel: Kernel) -> None:
         raise NotOwner(f"cannot take over task {paths.task_id}: not allowed to kill pid {owner.pid}") from error
     finally:
         kernel.close(pidfd)
+
+
+def _check_new(paths: TaskPaths, damage: list[BadLine]) -> None:
+    """A file without a header is a task that has not begun (its first line may be torn), or not ours to write to."""
+    if any(bad.reason != TORN for bad in damage):
+        raise HostError(
+            f"cannot read the checkpoint {paths.runner}: CORRUPT or outdated format; choose another task id"
+        )
 
 
 def _begin(runner: Runner, paths: TaskPaths, settings: Settings, kernel: Kernel, now: Now) -> None:

@@ -338,3 +338,24 @@ def test_a_config_that_changes_the_interpreter_does_not_reach_the_runner(room: R
     run.running("sleep")
     run.signal(signal.SIGTERM)
     assert run.end()[0] == 4
+
+
+def test_a_checkpoint_of_another_format_is_left_alone(room: Room) -> None:
+    runner = room.root / "checkpoints/t/runner"
+    runner.parent.mkdir(parents=True)
+    runner.write_bytes(b"\0\0\0\x1f\x0c\0\x01\x0b\0\x01thrift\n")
+    before = runner.read_bytes()
+    done = room.run(room.task("Process(name = 'p', cmdline = 'true')"))
+    assert done.code == 1
+    assert (
+        done.err
+        == f"thermos: cannot read the checkpoint {runner}: CORRUPT or outdated format; choose another task id\n"
+    )
+    assert runner.read_bytes() == before
+
+
+def test_a_task_that_died_while_it_began_begins(room: Room) -> None:
+    runner = room.root / "checkpoints/t/runner"
+    runner.parent.mkdir(parents=True)
+    runner.write_bytes(b'1234abcd {"kind":"hea')
+    assert room.run(room.task("Process(name = 'p', cmdline = 'true')")).code == 0

@@ -20,6 +20,9 @@ from thermos.paths import TaskPaths, inbox_name
 
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 _CHUNK = 1 << 20
+
+#: Why the last line does not count when it has no LF.
+TORN = "torn line"
 _SPOIL = b"!\n"
 
 #: How long a lock may outlive its dead owner, and how often we look: a coordinator that was just spawned holds it, too,
@@ -61,7 +64,7 @@ class Checkpoint:
                 else:
                     bad.append(line)
         if reader.pending:
-            bad.append(BadLine(reader.offset, "torn line"))
+            bad.append(BadLine(reader.offset, TORN))
         self._torn, self.size = bool(reader.pending), offset
         return good, bad
 

@@ -28,6 +28,7 @@ from thermos.core.records import (
 )
 from thermos.core.states import Outcome
 from thermos.errors import HostError
+from thermos.host.checkpoint import TORN
 from thermos.host.kernel import Kernel
 from thermos.paths import TaskPaths, inbox_name
 
@@ -152,7 +153,7 @@ class Follower:
         """What was read so far, and whether somebody minds the task now."""
         attendance = self._attendance()
         torn = self._runner.reader.pending and attendance is not Attendance.ATTENDED
-        damage = [*self.damage, *([Damage("runner", self._runner.reader.offset, "torn line")] if torn else [])]
+        damage = [*self.damage, *([Damage("runner", self._runner.reader.offset, TORN)] if torn else [])]
         since = self._heard_at if attendance is Attendance.UNATTENDED and not self.task.terminal else 0.0
         return TaskView(self.paths, self.task, attendance, since, damage)
 
