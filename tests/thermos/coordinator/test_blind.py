@@ -10,7 +10,16 @@ from collections.abc import Callable
 import pytest
 
 from tests.thermos.coordinator.conftest import PROGRAMS
-from tests.thermos.coordinator.harness import Host, Program, is_alive, read_line, wait_gone
+from tests.thermos.coordinator.harness import (
+    Host,
+    Program,
+    is_alive,
+    read_line,
+    stat_fields,
+    stays_quiet,
+    until,
+    wait_gone,
+)
 from tests.thermos.coordinator.test_end import start_with_daemon
 from tests.thermos.coordinator.test_stop import APP, pids, stopped
 
@@ -91,7 +100,9 @@ def test_without_proc_everything_in_the_group_is_killed_at_once(blind: Host) -> 
 
 def test_without_proc_daemons_are_lingered_for(blind: Host) -> None:
     run, _, go = start_with_daemon(blind)
-    run.record("exited")
-    assert not run.has_ended()
+    assert run.record("exited")["daemons"] == 0  # nobody can count them
+    main = run.record("running")["pid"]
+    until(lambda: not stat_fields(main))  # only now it can know that there is somebody
+    assert stays_quiet(run, 0.1)
     os.write(go, b"\n")
     assert run.end()["kind"] == "gone"
