@@ -28,7 +28,7 @@ from thermos.model import TaskSpec
 _FRAME_GAP = 0.05
 _TICK = 1.0
 #: A stuck output is tried again after this.
-_STUCK_GAP = 0.1
+_STUCK_GAP = 0.25
 _NOTES = 3
 
 

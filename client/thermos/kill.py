@@ -44,6 +44,7 @@ Exit codes: 0 all of them have ended, 1 nothing matched or one could not be ende
 
 #: Seconds that a runner may take longer than its task's finalization_wait.
 _PATIENCE = 20.0
+_LOOK_MS = 500
 
 
 @click.command("kill", epilog=EPILOG)
@@ -124,16 +125,20 @@ def _see_to_end(view: TaskView, pidfd: int | None, kernel: Kernel, force: bool) 
 
 
 def _wait_for_runner(view: TaskView, pidfd: int, kernel: Kernel) -> None:
+    """Until it exits, or its task has ended: it may still have to tell that to somebody who does not listen."""
     spec = load_active(view.paths)
     seconds = (spec.finalization_wait if spec is not None else 0.0) + _PATIENCE
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
-    ended = poller.poll(seconds * 1000)
+    give_up_at = now().mono + seconds
+    while not poller.poll(_LOOK_MS) and view.paths.active.exists():
+        if now().mono > give_up_at:
+            kernel.close(pidfd)
+            raise HostError(
+                f"task {view.paths.task_id} has not ended within {duration(seconds)}; "
+                "`thermos kill --force` does not wait"
+            )
     kernel.close(pidfd)
-    if not ended and not read_task(view.paths, kernel).task.terminal:
-        raise HostError(
-            f"task {view.paths.task_id} has not ended within {duration(seconds)}; `thermos kill --force` does not wait"
-        )
 
 
 def end_unattended(view: TaskView, kernel: Kernel, force: bool) -> TaskState | None:

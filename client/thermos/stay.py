@@ -84,7 +84,8 @@ def raise_nofile() -> tuple[int, int]:
 
 def _adopted(task_id: str, before: TaskView) -> str:
     owner = before.task.owner
-    who = f"its runner (pid {owner.pid}) is gone" if owner is not None else "nobody minded it"
+    gone = "let go" if before.task.released else "is gone"
+    who = f"its runner (pid {owner.pid}) {gone}" if owner is not None else "nobody minded it"
     alive = plural(len(before.task.active), "process", "processes")
     return f"took over task {task_id}: {who}, {alive} under way"
 

@@ -93,6 +93,18 @@ def test_several_at_once_and_only_those(room: Room) -> None:
     assert [task["task_id"] for task in room.status_json("--only", "active")] == ["b-1"]
 
 
+def test_a_runner_that_nobody_listens_to_does_not_hold_it_up(room: Room) -> None:
+    """Its output is a full pipe, so it can't say goodbye and exit; its task has ended all the same."""
+    talk = [f"Process(name = 'p{i}', cmdline = 'true', max_failures = 0)" for i in range(300)]
+    run = room.start(room.task(SLEEP, *talk, more=", max_concurrency = 20"))
+    run.running("sleep")
+    room.shell(f"until thermos status --root {room.root} -v 1 | grep -q '300 of 301 done'; do :; done")
+    assert room.kill("t").out == "Killing t...done.\n"
+    assert alive(run.pid), "else this tests nothing"
+    code, summary = run.end()
+    assert (code, summary["state"]) == (4, "KILLED")
+
+
 def test_a_corrupt_checkpoint_is_told_and_the_others_are_ended(room: Room) -> None:
     run = room.start(room.task(SLEEP), task_id="a-2")
     run.running("sleep")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.thermos.core import samples
 from thermos.core.fold import replay, take_snapshot
@@ -280,3 +284,26 @@ def test_only_a_regular_file_is_read(tmp_path: Path, kind: str) -> None:
         os.mkfifo(desk.paths.runner)
     with pytest.raises(HostError, match="runner"):
         read_task(desk.paths, Host())
+
+
+RECORDS = [
+    samples.header(), samples.owner(), samples.status(TaskState.ACTIVE),
+    *samples.whole_run("a"), *samples.whole_run("b"), samples.status(TaskState.CLEANING, deadline=30.0),
+]  # fmt: skip
+TEXT = b"".join(map(encode_record, RECORDS))
+
+
+@given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=12))
+def test_what_is_read_does_not_depend_on_when_it_is_read(cuts: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        desk = Desk(Path(place))
+        desk.raw("runner", b"")
+        follower = follow(desk.paths, Host(OWNER))
+        events = []
+        for begin, end in pairwise([0, *sorted(cuts), len(TEXT)]):
+            desk.raw("runner", TEXT[begin:end])
+            events += [event.record for event in follower.read()]
+        follower.close()
+    assert events == RECORDS
+    assert follower.task == replay(RECORDS)
+    assert follower.damage == []
