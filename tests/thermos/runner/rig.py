@@ -112,6 +112,12 @@ class Rig:
         self.bells.append(Bell(self.sandbox / name))
         return self.bells[-1]
 
+    @staticmethod
+    def await_bell(bell: Bell) -> None:
+        """Until somebody rang it; no runner of ours is driven meanwhile."""
+        while not bell.heard():
+            assert select.select([bell.fd], [], [], PATIENCE)[0], "nobody rang"
+
     def drive(self, runner: Runner, until: Callable[[], Any]) -> None:
         """Let the runner run until the predicate holds. It is asked again after every event."""
         limit = time.monotonic() + PATIENCE
