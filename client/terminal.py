@@ -61,10 +61,6 @@ class Frame:
         self._lines = list(lines)
         return "\x1b[?25l" + "".join(moves) + "\x1b[?25h"
 
-    def print_above(self, text: str, lines: Sequence[str]) -> str:
-        """A line that stays, above the frame."""
-        return self.clear() + text + "\n" + self.draw(lines)
-
     def clear(self) -> str:
         """Take the frame away."""
         erased = f"{self._to_top()}\x1b[J" if self._lines else ""

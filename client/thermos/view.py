@@ -50,10 +50,6 @@ class Row:
     note: str  # why it waits, or how it ended
     ticks: bool  # seconds or note change by time alone
 
-    @property
-    def rank(self) -> int:
-        return _RANK[self.mark]
-
 
 @dataclass(frozen=True, slots=True)
 class Headline:

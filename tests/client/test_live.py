@@ -87,12 +87,6 @@ def test_a_frame_grows_and_shrinks() -> None:
     assert screen.lines() == ["after"]
 
 
-def test_a_line_above_the_frame_stays() -> None:
-    frame, screen = Frame(), Screen()
-    screen.feed(frame.draw(["live"]) + frame.print_above("note", ["live"]) + frame.draw(["LIVE"]))
-    assert screen.lines() == ["note", "LIVE"]
-
-
 def test_every_frame_leaves_the_cursor_visible_and_the_colours_off() -> None:
     frame = Frame()
     for lines in (["a"], ["\x1b[31mb\x1b[0m"]):
