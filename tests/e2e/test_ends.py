@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import Host, Task, cpu_seconds, is_alive, kill_verified, wait_gone
+from tests.e2e.harness import Host, Task
+from tests.e2e.processes import cpu_seconds, is_alive, kill_verified, wait_gone
 from thermos.core.records import Forked
 
 both_coordinators = pytest.mark.parametrize("host", ["c", "python"], indirect=True)

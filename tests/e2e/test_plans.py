@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import LIBRARY, Host, Task, kill_verified
+from tests.e2e.harness import LIBRARY, Host, Task
+from tests.e2e.processes import kill_verified
 from thermos.core.fold import Run
 
 #: Every command notes that it ran.

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import Host, Task, cpu_seconds, is_alive, wait_gone
+from tests.e2e.harness import Host, Task
+from tests.e2e.processes import cpu_seconds, is_alive, wait_gone
 
 both_coordinators = pytest.mark.parametrize("host", ["c", "python"], indirect=True)
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.harness import KERNEL, Host, Task, is_alive, kill_verified, wait_gone
+from tests.e2e.harness import Host, Task
+from tests.e2e.processes import KERNEL, is_alive, kill_verified, wait_gone
 from tests.torture.beasts import BEASTS, TRACELESS, config
 from thermos.core.fold import TaskRecord
 from thermos.core.states import TERMINAL_RUN
@@ -123,7 +124,7 @@ def same_and_alive(status: Stat) -> bool:
 
 
 def test_nothing_of_it_is_alive(outcome: Outcome) -> None:
-    assert sum(map(len, outcome.trees.values())) > 150, "the bomb has not gone off"
+    assert len(outcome.trees["fork_bomb"]) > 40, "the bomb has not gone off"
     assert outcome.alive == []
     assert outcome.left == []
 
