@@ -53,8 +53,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     given = parse_arguments(argv)
     if given.report:
-        rows = [json.loads(line) for path in given.report for line in path.read_text().splitlines()]
-        print(render_report(rows, {}))
+        print(render_report(read_rows(given.report), {}))
         return 0
     try:
         chosen = cases.choose(given.cases)
@@ -79,6 +78,16 @@ def main(argv: list[str]) -> int:
     rows = measure_all(chosen, present, options, given.repeat, given.quiet, given.out)
     print(render_report(rows, _head(given, present)))
     return 1 if any("failed" in row and row["contender"] == Ours.name for row in rows) else 0
+
+
+def read_rows(paths: list[Path]) -> list[Row]:
+    """Of several results files; their rounds are kept apart."""
+    rows = []
+    for number, path in enumerate(paths):
+        for line in path.read_text().splitlines():
+            row = json.loads(line)
+            rows.append({**row, "round": row["round"] + 1000 * number})
+    return rows
 
 
 def measure_all(

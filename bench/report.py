@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from bench.cases import CASES
@@ -21,7 +22,7 @@ def render_report(rows: list[Row], head: Mapping[str, str]) -> str:
 
 def _render_head(rows: list[Row], head: Mapping[str, str]) -> str:
     lines = [f"- {name}: {value}" for name, value in head.items()]
-    rounds = len({row["round"] for row in rows})
+    rounds = max(Counter((row["case"], row["contender"]) for row in rows).values(), default=0)
     noise = [row["others"] for row in rows if "others" in row]
     if noise:
         busy = f"median {statistics.median(noise):.2f}, most {max(noise):.2f} cores"

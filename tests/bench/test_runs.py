@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -110,6 +111,18 @@ def test_waiting_for_something_that_lasts_fails(tmp_path: Path, native: Payload)
         begun = room.begin(Command(native.hold(room.marks_path, "0")))
         with pytest.raises(Failed, match=r"1 of 1 did not end in 0\.05 s"):
             room.wait_end(begun.pid, 0.05)
+
+
+def test_results_of_two_runs_make_one_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path, wall in zip(paths, (1.0, 3.0), strict=True):
+        rows = [
+            {"case": "help", "contender": name, "round": 0, "others": 0.0, "figures": {"wall_ms": wall * factor}}
+            for name, factor in (("bare Python", 1), ("thermos", 2))
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["--report", *map(str, paths)]) == 0
+    assert "| thermos | 2 | 4.0 [2.0–6.0] | 2.00 | 0.00 |" in capsys.readouterr().out
 
 
 def test_an_unknown_case_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
