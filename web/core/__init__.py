@@ -1,0 +1,1 @@
+"""Pure parts: pictures, log colours, words. Values in, markup out."""

@@ -1,0 +1,72 @@
+"""What templates call: times, sizes, addresses, states. Registered as filters by `web.pages`.
+
+All times are UTC, as in the logs of the original; the exact moment stands in `datetime`, and the script puts the
+reader's own time into the title.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from web.core.ansi import visible
+
+_LATEST = 253402300799.0  # the year 9999
+
+
+def moment(at: float) -> datetime:
+    return datetime.fromtimestamp(min(max(at, 0.0), _LATEST), UTC)
+
+
+def iso(at: float) -> str:
+    return moment(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock(at: float, form: str = "") -> Markup:
+    """A `<time>`; today's without the date. Forms: `long` always with date, `ms` with milliseconds. 0 is a dash."""
+    if not at:
+        return Markup('<span class="none">–</span>')
+    when = moment(at)
+    text = when.strftime("%H:%M:%S") + (f".{when.microsecond // 1000:03d}" if form == "ms" else "")
+    if form == "long" or when.date() != moment(time.time()).date():
+        text = f"{when:%Y-%m-%d} {text}"
+    return Markup('<time datetime="{}">{}</time>').format(iso(at), text)
+
+
+def ago(at: float, now: float) -> Markup:
+    """How long ago, kept up to date by the script."""
+    if not at:
+        return Markup('<span class="none">–</span>')
+    return Markup('<time datetime="{}" data-since="{:.3f}">{}</time>').format(iso(at), at, age_words(now - at))
+
+
+def age_words(seconds: float) -> str:
+    """One unit, as the script writes it too."""
+    whole = max(0, int(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if whole >= size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def segment(text: str) -> str:
+    """A name as one segment of a path."""
+    return quote(str(text), safe="")
+
+
+def path(text: str) -> str:
+    """A relative file path as segments of a path; `.` and `..` can't be smuggled in."""
+    return "/".join("%2E" * len(part) if part in {".", ".."} else quote(part, safe="") for part in text.split("/"))
+
+
+def web_url(url: str) -> str:
+    """Only http and https lead anywhere."""
+    return url if url.startswith(("http://", "https://")) else "#"
+
+
+def shown(text: str) -> str:
+    """Untrusted text with its control and direction characters made visible; line ends and tabs stay."""
+    return "\n".join(visible(line) for line in str(text).split("\n"))
