@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
+_CHECKPOINT_FD = 3  # of a coordinator
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 #: Everything a coordinator must find blocked when it starts; it reads them by signalfd.
 _BLOCKED = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -47,7 +48,14 @@ class Kernel:
 
     # files ---------------------------------------------------------------------------------------------------------
     def open(self, path: str | Path, flags: int, mode: int = 0o644, dir_fd: int | None = None) -> int:
-        return os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+        """Never one of 0 to 3 (they may be closed): what somebody prints would go there; what we spawn has its own."""
+        fd = os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+        if fd > _CHECKPOINT_FD:
+            return fd
+        try:
+            return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _CHECKPOINT_FD + 1)
+        finally:
+            os.close(fd)
 
     def close(self, fd: int) -> None:
         os.close(fd)
@@ -122,7 +130,7 @@ class Kernel:
         try:
             os.write(fd, orders)
             os.lseek(fd, 0, os.SEEK_SET)
-            actions = [(os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_DUP2, checkpoint_fd, 3)]
+            actions = [(os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_DUP2, checkpoint_fd, _CHECKPOINT_FD)]
             return os.posix_spawn(program, list(argv), {}, file_actions=actions, setsigmask=_BLOCKED)
         finally:
             os.close(fd)
