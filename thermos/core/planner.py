@@ -15,10 +15,13 @@ from collections.abc import Sequence
 from enum import StrEnum
 from heapq import heappop, heappush
 
-from thermos.core.fold import ProcessRecord
+from thermos.core.fold import ProcessRecord, Run
 from thermos.core.graph import TaskGraph, build_graph
 from thermos.core.states import ProcessState
 from thermos.model import ProcessSpec
+
+#: Seconds until a process is tried again whose coordinator could not be started.
+SPAWN_PAUSE = 0.1
 
 
 class Standing(StrEnum):
@@ -50,6 +53,14 @@ def standing(spec: ProcessSpec, record: ProcessRecord | None, run_limit: int) ->
     if failed_enough or (run_limit and record.total >= run_limit):
         return Standing.FINISHED if spec.ephemeral else Standing.FAILED
     return Standing.READY
+
+
+def _pause(spec: ProcessSpec, last: Run) -> float:
+    """Seconds between the end of a run and the next start. What the host could not even spawn is not tried again at
+    once, whatever the process allows: nobody would do anything else."""
+    if last.restart:
+        return 0.0
+    return max(spec.min_duration, SPAWN_PAUSE) if last.stage == "spawn" else spec.min_duration
 
 
 class Planner:
@@ -110,7 +121,7 @@ class Planner:
                 self.running.add(name)
             case Standing.READY:
                 self.ready.add(name)
-                self._not_before[name] = min(last.ended_mono, latest) + (0 if last.restart else spec.min_duration)
+                self._not_before[name] = min(last.ended_mono, latest) + _pause(spec, last)
                 heappush(self._later, (self._not_before[name], self._index[name]))
             case Standing.FAILED:
                 self.failed.add(name)
