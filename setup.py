@@ -13,6 +13,8 @@ from setuptools.command.build_py import build_py
 
 SOURCES = sorted(Path("thermos/host").glob("coordinator*.c"))
 PROGRAM = "thermos/host/thermos-coordinator"
+#: In this order: with musl a coordinator starts in half the time and needs less memory.
+COMPILERS = ("musl-gcc", "cc", "gcc", "clang")
 FLAGS = [
     "-std=c11",
     "-O2",
@@ -27,12 +29,12 @@ FLAGS = [
 
 def compile_coordinator(target: Path, extra: Sequence[str] = ()) -> bool:
     """Compile to `target`, static if the C library allows it; False (and one line saying why) if it can't be done."""
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if os.environ.get("THERMOS_NO_COMPILER") or not compiler:
+    compilers = [os.environ["CC"]] if os.environ.get("CC") else [c for c in COMPILERS if shutil.which(c)]
+    if os.environ.get("THERMOS_NO_COMPILER") or not compilers:
         print("coordinator: no C compiler found; the Python coordinator will be used", file=sys.stderr)
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    for link in (["-static"], []):
+    for compiler, link in ((compiler, link) for link in (["-static"], []) for compiler in compilers):
         fresh = target.with_name(target.name + ".new")
         done = subprocess.run(
             [*compiler.split(), *FLAGS, *extra, *link, "-o", str(fresh), *map(str, SOURCES)],
@@ -43,7 +45,10 @@ def compile_coordinator(target: Path, extra: Sequence[str] = ()) -> bool:
             fresh.chmod(0o755)
             fresh.replace(target)
             return True
-    print(f"coordinator: {compiler} failed, the Python coordinator will be used\n{done.stderr}", file=sys.stderr)
+    print(
+        f"coordinator: {' and '.join(compilers)} failed, the Python coordinator will be used\n{done.stderr}",
+        file=sys.stderr,
+    )
     return False
 
 

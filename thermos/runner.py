@@ -49,7 +49,7 @@ from thermos.host.inboxes import Inboxes
 from thermos.host.kernel import Kernel
 from thermos.host.minders import CannotWatch, Minder, Minders
 from thermos.host.proctree import Swept, exit_of, sweep
-from thermos.host.spawn import RunOrder, Settings, find_coordinator, render_orders
+from thermos.host.spawn import OrderForm, RunOrder, Settings, find_coordinator
 from thermos.host.users import UnknownUser, resolve_user
 from thermos.model import ProcessSpec, TaskSpec
 
@@ -94,6 +94,7 @@ class Runner:
         self._on_record = on_record
         self._life = Lifecycle(spec, run_limit=settings.run_limit)
         self._specs: dict[str, ProcessSpec] = {p.name: p for p in spec.processes}
+        self._form = OrderForm(settings)
         self._inboxes = Inboxes(checkpoint, kernel, self._specs)
         self._minders = Minders(kernel, checkpoint.wake_fd)
         self._dead: list[Minder] = []  # coordinators that ended
@@ -388,7 +389,7 @@ class Runner:
                 resolve_user(self.settings.user.name)  # gone since the task began? Better than to run as a stray number
             program, argv = find_coordinator()
             label = f"{self.checkpoint.paths.task_id}/{run.process}/{run.number}"
-            orders = render_orders(order, self.settings)
+            orders = self._form.render(order)
             pid = self._kernel.spawn(program, (*argv, label), orders, self.checkpoint.dir_fd)
         except UnknownUser as error:
             self._setup_failed(run, "user", 0, str(error), now)

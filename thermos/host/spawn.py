@@ -43,25 +43,16 @@ class Settings:
     owner_wait: float = 0.0  # seconds
 
 
+_HERE = Path(__file__).parent
+_BUILT = str(_HERE / "thermos-coordinator")
+_PYTHON_ARGV = ("thermos-coordinator", "-I", "-S", "-E", str(_HERE / "coordinator.py"))
+
+
 def find_coordinator() -> tuple[str, tuple[str, ...]]:
     """(program, leading arguments): the C one where it was built, else the Python one of the same contract."""
-    here = Path(__file__).parent
-    built = here / "thermos-coordinator"
-    if os.access(built, os.X_OK) and not os.environ.get("THERMOS_PYTHON_COORDINATOR"):
-        return str(built), ("thermos-coordinator",)
-    return sys.executable, ("thermos-coordinator", "-I", "-S", "-E", str(here / "coordinator.py"))
-
-
-def child_environment(settings: Settings, nonce: str) -> dict[str, str]:
-    """Exactly HOME, LOGNAME, USER, PATH and the run marker, on top of `base_env`; BASH_ENV if there is a profile."""
-    profile = settings.sandbox / ".thermos_profile"
-    home = settings.user.home if settings.chroot else str(settings.sandbox)
-    env = dict(settings.base_env or {})
-    env |= {"HOME": home, "LOGNAME": settings.user.name, "USER": settings.user.name, "PATH": settings.path}
-    env[RUN_MARKER] = nonce
-    if profile.is_file():
-        env["BASH_ENV"] = "/.thermos_profile" if settings.chroot else str(profile)
-    return env
+    if os.access(_BUILT, os.X_OK) and not os.environ.get("THERMOS_PYTHON_COORDINATOR"):
+        return _BUILT, ("thermos-coordinator",)
+    return sys.executable, _PYTHON_ARGV
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +68,55 @@ class RunOrder:
     owner: tuple[int, int]  # pid, start ticks
 
 
-def render_orders(order: RunOrder, settings: Settings) -> bytes:
-    """The bytes on fd 0 of the coordinator."""
-    return b"".join(
-        [b"1\0", *(f"{key}={value}\0".encode("utf-8", "surrogateescape") for key, value in _fields(order, settings))]
-    )
+class OrderForm:
+    """The orders of a task's coordinators: what is the same for all of them is rendered once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._always = _render(_settled_fields(settings))
+        self._profile = f"{settings.sandbox}/.thermos_profile"
+        self._log_base, self._log_prefix = settings.log_dir, ""
+        if settings.log_dir.is_relative_to(settings.sandbox) and settings.log_dir != settings.sandbox:
+            # the user may write there: every step below it is taken without following links
+            self._log_base, self._log_prefix = settings.sandbox, f"{settings.log_dir.relative_to(settings.sandbox)}/"
+
+    def render(self, order: RunOrder) -> bytes:
+        """The bytes on fd 0 of the coordinator."""
+        return b"1\0" + self._always + _render(self._fields(order))
+
+    def _fields(self, order: RunOrder) -> Iterator[tuple[str, object]]:
+        process, settings = order.process, self._settings
+        yield "process", json.dumps(process.name, ensure_ascii=False)[1:-1]
+        yield "run", order.run
+        yield "inbox", inbox_name(process.name)
+        yield "scan_from", order.offset
+        yield "wake", order.wake
+        yield "arg", process.cmdline
+        yield "env", f"{RUN_MARKER}={order.nonce}"
+        if os.path.isfile(self._profile):  # noqa: PTH113 - asked before every run
+            yield "env", f"BASH_ENV={'/.thermos_profile' if settings.chroot else self._profile}"
+        logger = process.logger or settings.logger
+        yield "destination", logger.destination
+        yield "mode", logger.mode
+        yield "log_base", self._log_base
+        yield "log_dir", f"{self._log_prefix}{process.name}/{order.run}"
+        yield "log_size", logger.log_size
+        yield "log_backups", logger.backups
+        yield "stop_wait", max(0, round(order.stop_wait * 1000))
+        if settings.on_owner_death != "keep":
+            yield "owner", "{}:{}".format(*order.owner)
 
 
-def _fields(order: RunOrder, settings: Settings) -> Iterator[tuple[str, object]]:
-    process = order.process
-    yield "process", json.dumps(process.name, ensure_ascii=False)[1:-1]
-    yield "run", order.run
-    yield "inbox", inbox_name(process.name)
-    yield "scan_from", order.offset
-    yield "wake", order.wake
-    for argument in (*SHELL, process.cmdline):
+def _settled_fields(settings: Settings) -> Iterator[tuple[str, object]]:
+    """What does not change from run to run. The environment is exactly HOME, LOGNAME, USER and PATH on top of
+    `base_env`; a run adds its marker, and BASH_ENV if there is a profile."""
+    for argument in SHELL:
         yield "arg", argument
-    for name, value in child_environment(settings, order.nonce).items():
+    home = settings.user.home if settings.chroot else str(settings.sandbox)
+    env = dict(settings.base_env or {})
+    env |= {"HOME": home, "LOGNAME": settings.user.name, "USER": settings.user.name, "PATH": settings.path}
+    env.pop(RUN_MARKER, None)
+    for name, value in env.items():
         yield "env", f"{name}={value}"
     yield "umask", settings.umask
     if settings.nofile is not None:
@@ -105,23 +128,10 @@ def _fields(order: RunOrder, settings: Settings) -> Iterator[tuple[str, object]]
     if settings.chroot:
         yield "chroot", settings.sandbox
     yield "cwd", "/" if settings.chroot else settings.sandbox
-    yield from _log_fields(order, settings)
-    yield "stop_wait", max(0, round(order.stop_wait * 1000))
     if settings.on_owner_death != "keep":
         yield "on_owner_death", settings.on_owner_death
-        yield "owner", "{}:{}".format(*order.owner)
         yield "owner_wait", max(0, round(settings.owner_wait * 1000))
 
 
-def _log_fields(order: RunOrder, settings: Settings) -> Iterator[tuple[str, object]]:
-    logger = order.process.logger or settings.logger
-    yield "destination", logger.destination
-    yield "mode", logger.mode
-    base, below = settings.log_dir, f"{order.process.name}/{order.run}"
-    if settings.log_dir.is_relative_to(settings.sandbox) and settings.log_dir != settings.sandbox:
-        base = settings.sandbox  # the user may write there: every step below it is taken without following links
-        below = f"{settings.log_dir.relative_to(settings.sandbox)}/{below}"
-    yield "log_base", base
-    yield "log_dir", below
-    yield "log_size", logger.log_size
-    yield "log_backups", logger.backups
+def _render(fields: Iterator[tuple[str, object]]) -> bytes:
+    return "".join([f"{key}={value}\0" for key, value in fields]).encode("utf-8", "surrogateescape")
