@@ -83,7 +83,7 @@ def _open_path(base: Path, names: tuple[str, ...]) -> int:
     except OSError as error:
         raise NoSuchFile("there is no such file") from error
     try:
-        real = os.readlink(f"/proc/self/fd/{fd}")
+        real = str(Path(f"/proc/self/fd/{fd}").readlink())
     except OSError:
         real = ""
     if not is_inside(real.removesuffix(" (deleted)"), str(base)):
@@ -162,7 +162,7 @@ def _list(path: str) -> tuple[list[tuple[str, os.stat_result, str]], int]:
     for entry in found[:MAX_ENTRIES]:
         try:
             status = entry.stat(follow_symlinks=False)
-            target = os.readlink(entry.path) if entry.is_symlink() else ""
+            target = str(Path(entry.path).readlink()) if entry.is_symlink() else ""
         except OSError:
             continue  # it has just gone
         entries.append((entry.name, status, target))

@@ -321,7 +321,7 @@ class Inventory:
             wd = self._wds[path]
             self.inotify.drop(wd)
             self._forget_watch(wd)
-        return any([self._add_watch(path, watch) for path, watch in wanted.items()])
+        return sum(self._add_watch(path, watch) for path, watch in wanted.items()) > 0
 
     def _add_watch(self, path: str, watch: _Watch) -> bool:
         """True when it is new."""

@@ -1,0 +1,213 @@
+"""From a task to its directories on disk: where its sandbox is, where a log lies. Blocks; called in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from observer.asking import Problem, shorten
+from observer.core.build import head_of
+from observer.core.sandbox_path import Refused, encode_path, shown
+from observer.core.source import Source
+from observer.core.views import (
+    Chunk,
+    DirectoryView,
+    FileView,
+    LogView,
+    Note,
+    SearchView,
+)
+from observer.files import NoSuchFile, list_directory, opened, read_lines, read_page_before, trusted_base
+from observer.logs import (
+    PAGE,
+    STREAMS,
+    Log,
+    list_parts,
+    newer_of,
+    offset_at_time,
+    older_of,
+    page_at,
+    search,
+    tail_page,
+)
+from observer.task import Task
+
+
+def sandbox_of(source: Source, task: Task) -> Path:
+    """The sandbox, resolved. Raises Problem."""
+    header = source.record.header
+    if header is None:
+        raise Problem(404, "Sandbox does not exist.")
+    return _base(header.sandbox, task, "Sandbox does not exist.")
+
+
+def _base(directory: str, task: Task, missing: str) -> Path:
+    try:
+        return trusted_base(directory, task.paths.runner, task.run_dir)
+    except NoSuchFile as error:
+        raise Problem(404, missing) from error
+    except Refused as error:
+        raise Problem(403, f"cannot show this: {error}") from error
+
+
+def log_of(source: Source, task: Task, process: str, run: int, stream: str) -> Log:
+    """Where a log lies, or would. Raises Problem."""
+    if stream not in STREAMS:
+        raise Problem(404, f"No such log type: {shorten(stream)}")
+    check_process(source, process)
+    header = source.record.header
+    if header is None:
+        raise Problem(404, "its checkpoint does not say where its logs are")
+    return Log(_base(header.log_dir, task, "the log directory is gone"), (process, str(run), stream))
+
+
+def check_process(source: Source, process: str) -> None:
+    """Raises Problem when the task has no such process."""
+    named = source.spec is not None and any(p.name == process for p in source.spec.processes)
+    if not named and process not in source.record.processes:
+        where = f"{shorten(source.task_id)}/{shorten(process)}"
+        raise Problem(404, f"Invalid task/process combination: {where}")
+
+
+def sandbox_notes(source: Source, task: Task) -> tuple[Note, ...]:
+    """Is the sandbox there? If not, that is worth a line."""
+    if source.record.header is None:
+        return ()
+    try:
+        sandbox_of(source, task)
+    except Problem as problem:
+        gone = "its sandbox is gone: there are no files and no logs to show"
+        return (Note(gone if problem.status == 404 else problem.detail, serious=True),)
+    return ()
+
+
+def stderr_tail(source: Source, task: Task, process: str, lines: int = 20) -> tuple[str, ...]:
+    """The last lines that the newest run wrote to stderr."""
+    record = source.record.processes.get(process)
+    if record is None or not record.total:
+        return ()
+    try:
+        page = tail_page(log_of(source, task, process, record.total - 1, "stderr"), 8 * 1024)
+    except (Problem, NoSuchFile, Refused):
+        return ()
+    return tuple(page[1].text.splitlines()[-lines:]) if page is not None else ()
+
+
+def log_bytes(source: Source, task: Task, process: str, run: int) -> int:
+    """What the logs of a run hold on disk, rotated files included."""
+    try:
+        logs = [log_of(source, task, process, run, stream) for stream in STREAMS]
+    except Problem:
+        return 0
+    return sum(part.size for log in logs for part in list_parts(log))
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+def log_view(
+    source: Source,
+    task: Task,
+    where: tuple[str, int, str],
+    at: tuple[int, int] | None,
+    *,
+    before: bool = False,
+    query: str = "",
+    time: str = "",
+    length: int = PAGE,
+) -> LogView:
+    """A page of a log: the newest one, the one at (or before) a place, or the one at a time. Raises Problem."""
+    process, run, stream = where
+    log = log_of(source, task, process, run, stream)
+    parts = list_parts(log)
+    notes: list[Note] = []
+    found: SearchView | None = None
+    if query:
+        hits = search(log, query, *(at or (0, None)))
+        found = SearchView(query, tuple(hits.hits), hits.searched, hits.part, hits.offset)
+        at = None
+    if time:
+        at = offset_at_time(log, time)
+        if at is None:
+            notes.append(Note(f"no line with a timestamp at or after {shorten(time, 40)}"))
+    part, chunk = _page(log, at, before, length, notes)
+    record = source.record.processes.get(process)
+    numbers = tuple(sorted(record.runs, reverse=True)[:100]) if record else ()
+    known = source.record.run(process, run)
+    return LogView(
+        head=head_of(source),
+        process=process,
+        run=run,
+        runs=numbers,
+        stream=stream,
+        parts=parts,
+        part=part,
+        chunk=chunk,
+        live=known is not None and not known.terminal and source.active,
+        older=older_of(parts, part, chunk.offset) if chunk else None,
+        newer=newer_of(parts, part, chunk.end) if chunk else None,
+        search=found,
+        notes=tuple(notes),
+    )
+
+
+def _page(
+    log: Log, at: tuple[int, int] | None, before: bool, length: int, notes: list[Note]
+) -> tuple[int, Chunk | None]:
+    try:
+        if at is not None:
+            return at[0], page_at(log, at[0], at[1], length, before=before)
+        page = tail_page(log, length)
+    except NoSuchFile as error:
+        notes.append(Note(str(error)))
+        return at[0] if at else 0, None
+    except Refused as error:
+        raise Problem(403, f"cannot show this: {error}") from error
+    return page if page is not None else (0, None)
+
+
+def directory_view(source: Source, task: Task, names: tuple[str, ...]) -> DirectoryView:
+    """A listing. Raises Problem."""
+    base = sandbox_of(source, task)
+    try:
+        entries, left_out = list_directory(base, names)
+    except NoSuchFile as error:
+        raise Problem(404, str(error)) from error
+    except Refused as error:
+        raise Problem(403, f"cannot show this: {error}") from error
+    return DirectoryView(
+        head=head_of(source),
+        path=shown("/".join(names)),
+        href=encode_path(names),
+        entries=tuple(entries),
+        left_out=left_out,
+        notes=source.notes,
+    )
+
+
+def file_view(
+    source: Source, task: Task, names: Sequence[str], offset: int | None, *, before: bool = False, length: int = PAGE
+) -> FileView:
+    """A page of a file, from its beginning if nothing else is asked for. Raises Problem."""
+    base = sandbox_of(source, task)
+    path = tuple(names)
+    try:
+        with opened(base, path) as file:
+            if before:
+                chunk = read_page_before(file, file.size if offset is None else offset, length)
+            else:
+                chunk = read_lines(file, offset or 0, length)
+            modified_at = max(0.0, file.modified_at)
+    except NoSuchFile as error:
+        raise Problem(404, str(error)) from error
+    except Refused as error:
+        raise Problem(403, f"cannot show this: {error}") from error
+    return FileView(
+        head=head_of(source),
+        path=shown("/".join(path)),
+        href=encode_path(path),
+        chunk=chunk,
+        older=chunk.offset if chunk.offset > 0 else None,
+        newer=chunk.end if chunk.end < chunk.size else None,
+        modified_at=modified_at,
+    )
