@@ -43,6 +43,8 @@ FRAGMENTS: dict[type, str] = {
     IndexView: "index_live",
     TaskView: "task_live",
     ProcessView: "process_live",
+    LogView: "log_live",
+    LogView: "log_live",
 }
 
 

@@ -57,11 +57,6 @@ def segment(text: str) -> str:
     return quote(str(text), safe="")
 
 
-def path(text: str) -> str:
-    """A relative file path as segments of a path; `.` and `..` can't be smuggled in."""
-    return "/".join("%2E" * len(part) if part in {".", ".."} else quote(part, safe="") for part in text.split("/"))
-
-
 def web_url(url: str) -> str:
     """Only http and https lead anywhere."""
     return url if url.startswith(("http://", "https://")) else "#"

@@ -27,7 +27,6 @@ def make_environment(*directories: Path) -> jinja2.Environment:
         iso=format.iso,
         ago=format.ago,
         segment=format.segment,
-        path=format.path,
         web_url=format.web_url,
         shown=format.shown,
         size=words.size_words,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from web.format import path, segment
+from web.format import segment
 
 
 def task(ref: str, at: int | None = None) -> str:
@@ -30,16 +30,17 @@ def config(ref: str) -> str:
     return f"/rawtask/{segment(ref)}"
 
 
-def browse(ref: str, relative: str = "") -> str:
-    return f"/browse/{segment(ref)}" + (f"/{path(relative)}" if relative else "")
+def browse(ref: str, href: str = "") -> str:
+    """`href` of a view is percent-encoded already: names are bytes, and need not be UTF-8."""
+    return f"/browse/{segment(ref)}" + (f"/{href}" if href else "")
 
 
-def file(ref: str, relative: str, **query: str | int | None) -> str:
-    return f"/file/{segment(ref)}/{path(relative)}{_query(query)}"
+def file(ref: str, href: str, **query: str | int | None) -> str:
+    return f"/file/{segment(ref)}/{href}{_query(query)}"
 
 
-def download(ref: str, relative: str) -> str:
-    return f"/download/{segment(ref)}/{path(relative)}"
+def download(ref: str, href: str) -> str:
+    return f"/download/{segment(ref)}/{href}"
 
 
 def listing(kind: str, **query: str | int | None) -> str:

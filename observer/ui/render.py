@@ -18,7 +18,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 SAFETY_NET_S = 10
 
 #: Names of the events that mean "look again"; the stream's unnamed ones do too.
-EVENT_NAMES = "task index usage"
+EVENT_NAMES = "task usage reset"
 
 
 @cache

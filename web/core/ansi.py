@@ -27,6 +27,9 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-~]?"  # two-character and unfinished ones
 )
 _ODD = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+#: The ground of a log, in both colour schemes (style.css, `.log`).
+GROUND = (0x14, 0x18, 0x1F)
+
 _CUBE = (0, 95, 135, 175, 215, 255)
 _BASIC = (
     (0x5C, 0x63, 0x70), (0xF2, 0x7C, 0x7C), (0x7F, 0xD0, 0x8C), (0xE5, 0xC0, 0x6B),
@@ -206,16 +209,36 @@ def _span(look: Look, text: str, *, marked: bool) -> Markup:
 def ansi_css() -> str:
     """The classes f0…f255 and b0…b255."""
     return "".join(
-        f".f{n}{{color:{color}}}.b{n}{{background:{color}}}\n" for n, color in enumerate(map(_hex, range(256)))
+        f".f{n}{{color:{_hex(_readable(_rgb(n)))}}}.b{n}{{background:{_hex(_rgb(n))}}}\n" for n in range(256)
     )
 
 
-def _hex(index: int) -> str:
+def _readable(rgb: tuple[int, ...]) -> tuple[int, ...]:
+    """The colour, made lighter until it can be read on the dark ground of a log (contrast 4.5)."""
+    while contrast(rgb, GROUND) < 4.5:
+        rgb = tuple(min(255, part + 8) for part in rgb)
+    return rgb
+
+
+def luminance(rgb: tuple[int, ...]) -> float:
+    """Relative luminance as WCAG has it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (part / 255 for part in rgb)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _hex(rgb: tuple[int, ...]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
+def _rgb(index: int) -> tuple[int, ...]:
     if index < 16:
-        parts = _BASIC[index]
-    elif index < 232:
+        return _BASIC[index]
+    if index < 232:
         rest = index - 16
-        parts = (_CUBE[rest // 36], _CUBE[rest // 6 % 6], _CUBE[rest % 6])
-    else:
-        parts = (8 + 10 * (index - 232),) * 3
-    return "#{:02x}{:02x}{:02x}".format(*parts)
+        return (_CUBE[rest // 36], _CUBE[rest // 6 % 6], _CUBE[rest % 6])
+    return (8 + 10 * (index - 232),) * 3

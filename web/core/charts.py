@@ -37,7 +37,7 @@ def line_chart(
     binary: bool = False,
 ) -> Markup:
     """`points` are (at, value), oldest first. `limit` is drawn when it is in sight of the values. `binary`: grid lines
-    at round multiples of 1024."""
+    at powers of two."""
     shown = thin([(at, max(0.0, value)) for at, value in points])
     if len(shown) < 2 or shown[-1][0] <= shown[0][0]:
         return _nothing(title)
@@ -66,10 +66,10 @@ def line_chart(
 def _grid_step(top: float, *, binary: bool) -> float:
     if not binary:
         return nice_step(top, 3)
-    unit = 1.0
-    while top >= unit * 1024:
-        unit *= 1024
-    return nice_step(top / unit, 3) * unit
+    step = 1.0
+    while step * 3 < top:
+        step *= 2
+    return step
 
 
 def _grid(top: float, step: float, words: Callable[[float], str]) -> Markup:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from web.core.layout import BOX_WIDTH, COLUMN_GAP, Box, Wire, is_drawable, lay_out
-from web.core.svg import Value, el, join, number, picture, shorten
+from web.core.svg import Value, clip, el, join, number, picture, shorten
 from web.core.words import duration_words, time_step
 
 MARGIN = 8.0
@@ -80,17 +80,17 @@ def _wire(wire: Wire, critical: frozenset[tuple[str, str]]) -> Markup:
 
 
 def _box(box: Box, node: Node) -> Markup:
-    room = 19 - (len(node.mark) + 1 if node.mark else 0)
+    mark = node.mark if len(node.name) + len(node.mark) < 21 else ""
     class_ = f"node d-{node.doing}" + (" critical" if node.critical else "")
     parts = [
         el("title", f"{node.name}: {node.note}" if node.note else node.name),
         el("rect", x=box.x, y=box.y, width=box.width, height=box.height, rx=7, class_="plate"),
         el("rect", x=box.x, y=box.y + 8, width=4, height=box.height - 16, rx=2, class_="flag"),
-        el("text", shorten(node.name, room), x=box.x + 13, y=box.y + 18.5, class_="name"),
-        el("text", shorten(node.note or node.doing, 25), x=box.x + 13, y=box.y + 34.5, class_="note"),
+        el("text", shorten(node.name, 21 - len(mark) if mark else 20), x=box.x + 13, y=box.y + 18.5, class_="name"),
+        el("text", clip(node.note or node.doing, 26), x=box.x + 13, y=box.y + 34.5, class_="note"),
     ]
-    if node.mark:
-        parts.append(el("text", node.mark, x=box.x + BOX_WIDTH - 9, y=box.y + 18, class_="mark", text_anchor="end"))
+    if mark:
+        parts.append(el("text", mark, x=box.x + BOX_WIDTH - 9, y=box.y + 18, class_="mark", text_anchor="end"))
     return el("a", *parts, href=node.href, class_=class_, aria_label=f"{node.name}: {node.doing}. {node.note}".strip())
 
 

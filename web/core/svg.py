@@ -72,3 +72,8 @@ def shorten(text: str, limit: int) -> str:
         return text
     head = limit // 2
     return text[:head] + "…" + text[len(text) - (limit - 1 - head) :]
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` characters; the end goes first, because sentences begin with what matters."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -8,12 +8,12 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def size_words(size: float) -> str:
-    """1536 -> `1.5 KiB`; three significant digits."""
+    """1536 -> `1.5 KiB`; three significant digits, no trailing zero."""
     value, unit = float(size), 0
     while abs(value) >= 1023.95 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
     digits = 0 if not unit or abs(value) >= 99.95 else 1
-    return f"{value:.{digits}f} {_UNITS[unit]}"
+    return f"{value:.{digits}f}".removesuffix(".0") + f" {_UNITS[unit]}"
 
 
 def duration_words(seconds: float) -> str:
@@ -21,7 +21,7 @@ def duration_words(seconds: float) -> str:
     if seconds < 0.0995:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s".replace(".0 ", " ")
     whole = round(seconds)
     for size, unit, lesser, word in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
@@ -34,7 +34,7 @@ def cores_words(cpu: float) -> str:
     """A rate in cores: `0.03`, `1.5`, `12`."""
     if cpu >= 9.95:
         return f"{cpu:.0f}"
-    return f"{cpu:.2f}" if cpu < 0.995 else f"{cpu:.1f}"
+    return f"{cpu:.2f}" if cpu < 0.995 else f"{cpu:.1f}".removesuffix(".0")
 
 
 def count_words(count: int, one: str, many: str = "") -> str:

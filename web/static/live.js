@@ -64,8 +64,7 @@
   let source = null;
   if (live && body.dataset.events) {
     source = new EventSource(body.dataset.events);
-    let opened = false;
-    source.onopen = () => { say(past() ? "looking at the past" : "live", !past()); if (opened && !past()) refresh(); opened = true; };
+    source.onopen = () => { say(past() ? "looking at the past" : "live", !past()); if (!past()) refresh(); };  // also for what we missed
     source.onerror = () => { say("connection lost; trying again", false); };
     const changed = () => { if (!past()) refresh(); };
     for (const name of ["message", ...(body.dataset.names || "").split(" ").filter(Boolean)]) source.addEventListener(name, changed);
@@ -98,7 +97,7 @@
 
   const log = document.getElementById("log"), list = log && log.querySelector("ol"), button = document.getElementById("follow");
   if (!log || !button) return;
-  const state = { next: log.dataset.next, inode: log.dataset.inode, follow: log.dataset.follow === "1" };
+  const state = { part: 0, next: log.dataset.next, inode: log.dataset.inode, ended: false, follow: log.dataset.follow === "1" };
   const atEnd = () => log.scrollTop + log.clientHeight >= log.scrollHeight - 30;
   const show = () => { button.hidden = false; button.setAttribute("aria-pressed", String(state.follow)); say(state.follow ? "following" : "paused", state.follow); };
   const part = (number, offset) => { const url = new URL(log.dataset.url, location.href); url.searchParams.set("part", number); url.searchParams.set("offset", offset); url.searchParams.set("fragment", "1"); return fetchHtml(url).then((root) => root.querySelector(".chunk")); };
@@ -110,37 +109,41 @@
     state.next = chunk.dataset.next;
     if (down) log.scrollTop = log.scrollHeight;
   }
-  async function drain(number, offset) {  // everything of one file from there on
-    for (let chunk, rounds = 0; rounds < 200; rounds++, offset = chunk.dataset.next) {
-      chunk = await part(number, offset);
-      if (!chunk || (number && !chunk.dataset.inode)) return null;
-      append(chunk);
-      if (chunk.dataset.more !== "1") return chunk;
-    }
-    return null;
-  }
   function gap(text) { const line = document.createElement("li"); line.className = "gap"; line.textContent = text; list.append(line); }
-  async function pull() {
-    const chunk = await part(0, state.next);
-    if (!chunk || !chunk.dataset.inode) return;
-    if (state.inode && chunk.dataset.inode !== state.inode) {  // rotated: first the rest of the old file, then what came between
-      const known = (chunk.dataset.parts || "").split(" ").map((pair) => pair.split(":"));
-      const old = known.find(([, inode]) => inode === state.inode);
-      if (old) for (let n = Number(old[0]), from = state.next; n >= 1; n--, from = 0) await drain(n, from);
-      else gap("the log went on in another file; lines may be missing here");
-      const first = await drain(0, 0);
-      if (first) state.inode = first.dataset.inode;
-    } else {
-      state.inode = chunk.dataset.inode;
-      if (Number(chunk.dataset.size) < Number(state.next)) { gap("the log was made shorter"); await drain(0, 0); }
-      else if (chunk.dataset.next !== state.next || chunk.querySelector("li")) { append(chunk); if (chunk.dataset.more === "1") await drain(0, state.next); }
+  function keepPartial() { for (const old of list.querySelectorAll(".partial")) old.classList.remove("partial"); }
+  async function step() {  // one piece of the file that we are in; true: ask again at once
+    const chunk = await part(state.part, state.next), files = chunk ? (chunk.dataset.parts || "").trim().split(" ").map((pair) => pair.split(":")) : [];
+    if (!chunk || !chunk.dataset.inode) return false;
+    state.ended = chunk.dataset.live !== "1";
+    state.inode ||= chunk.dataset.inode;
+    const move = (number, inode) => { state.part = Number(number); if (inode !== state.inode) { keepPartial(); state.next = 0; } state.inode = inode; return true; };
+    if (chunk.dataset.inode !== state.inode) {  // the files were rotated: find ours again
+      const ours = files.find(([, inode]) => inode === state.inode);
+      if (ours) return move(ours[0], ours[1]);
+      gap("the log was rotated away; lines may be missing here");
+      return move(state.part, chunk.dataset.inode);
+    }
+    if (Number(chunk.dataset.size) < Number(state.next)) { keepPartial(); gap("the log was made shorter"); state.next = 0; return true; }
+    if (chunk.querySelector("li") || chunk.dataset.next !== String(state.next)) append(chunk);
+    if (chunk.dataset.more === "1") return true;
+    const newer = state.part > 0 && files.find(([number]) => Number(number) === state.part - 1);
+    return newer ? move(newer[0], newer[1]) : false;
+  }
+  async function follow() {
+    for (;;) {
+      await quiet(document.hidden ? 5000 : 500);
+      if (!state.follow) continue;
+      try {
+        const before = state.ended;
+        let rounds = 0;
+        while (rounds++ < 200 && await step());
+        if (state.ended && before) { say("the run has ended", false); log.dataset.live = ""; button.hidden = true; return; }
+        say("following", true);
+      } catch { say("server does not answer; trying again", false); }
     }
   }
   button.addEventListener("click", () => { state.follow = !state.follow; if (state.follow) log.scrollTop = log.scrollHeight; show(); });
   log.addEventListener("scroll", () => { if (log.dataset.live === "1" && state.follow !== atEnd()) { state.follow = atEnd(); show(); } });
   if (state.follow && !location.hash) log.scrollTop = log.scrollHeight;
-  if (log.dataset.live === "1") {
-    show();
-    (async () => { for (;;) { await quiet(document.hidden ? 5000 : 500); if (state.follow) try { await pull(); } catch { say("server does not answer; trying again", false); } } })();
-  }
+  if (log.dataset.live === "1") { show(); follow(); }
 })();
