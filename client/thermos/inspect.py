@@ -79,12 +79,10 @@ def leave_ports(target: Target, names: Sequence[str]) -> Target:
 def levels_of(spec: TaskSpec) -> list[list[str]]:
     """Names of the processes that may run at the same time, level by level; final ones after all others."""
     levels = graph_levels(spec)
-    found = []
-    for final in (False, True):
-        names = [p.name for p in spec.processes if p.final is final]
-        depth = 1 + max((levels[name] for name in names), default=-1)
-        found += [[name for name in names if levels[name] == level] for level in range(depth)]
-    return [level for level in found if level]
+    found: dict[tuple[bool, int], list[str]] = {}
+    for process in spec.processes:
+        found.setdefault((process.final, levels[process.name]), []).append(process.name)
+    return [found[key] for key in sorted(found)]
 
 
 def task_json(spec: TaskSpec, ports: dict[str, int | None]) -> dict[str, Any]:
