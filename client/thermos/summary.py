@@ -108,12 +108,13 @@ def _render_failure(failure: Failure, task: TaskRecord, tail: Tail) -> Iterator[
 
 
 def _receipts(task: TaskRecord) -> Iterator[str]:
-    """Who did not leave when asked to."""
+    """Who had to be killed."""
     for record in task.processes.values():
         receipt = record.last.receipt if record.last is not None else None
         if receipt is not None and receipt.killed_count:
             count = plural(receipt.killed_count, "process", "processes")
-            yield f"{record.name} did not leave when asked to: {count} killed"
+            asked = f"did not leave when asked to: {count} killed"
+            yield f"{record.name} {asked if receipt.signalled else f'was killed at once: {count}'}"
 
 
 def _retried(task: TaskRecord, without: set[str]) -> list[str]:

@@ -216,7 +216,9 @@ class View:
 def _stopped_note(run: Run) -> str:
     if run.receipt is None:
         return "" if run.state is ProcessState.SUCCESS else ending_of(run)
-    return "killed: it did not leave when asked to" if run.receipt.killed_count else "stopped"
+    if not run.receipt.killed_count:
+        return "stopped"
+    return "killed: it did not leave when asked to" if run.receipt.signalled else "killed at once"
 
 
 def failures_note(process: ProcessSpec, task: TaskRecord) -> str:
