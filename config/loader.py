@@ -79,7 +79,7 @@ def load_tasks(path_or_source: ConfigSource, *, json: bool = False, binds: Seque
     sources = Sources(path_or_source)
     if json:
         text = sources.first()
-        tasks: tuple[Any, ...] = (_from_json(text.name, Task, parse_json(text.name, text.text), ""),)
+        tasks = _json_tasks(text.name, parse_json(text.name, text.text))
         name = text.name
     else:
         exported: list[Any] = []
@@ -129,6 +129,13 @@ def _json_jobs(name: str, document: object) -> tuple[Any, ...]:
             raise ConfigError(f"{name}: `jobs` must be a list, got {type(jobs).__name__}")
         return tuple(_from_json(name, Job, job, f"jobs[{index}]: ") for index, job in enumerate(jobs))
     return (_from_json(name, Job, document, ""),)
+
+
+def _json_tasks(name: str, document: object) -> tuple[Any, ...]:
+    """A task, or jobs (only they have a `task`)."""
+    if isinstance(document, dict) and ("jobs" in document or "task" in document):
+        return _json_jobs(name, document)
+    return (_from_json(name, Task, document, ""),)
 
 
 def _from_json(name: str, kind: Any, value: object, where: str) -> Any:

@@ -11,6 +11,7 @@ import click
 from client.exits import echo_lines
 from client.render import plural
 from client.thermos.options import output_option
+from client.thermos.target import is_json
 from config.check import check
 from config.core.problem import Problem, is_error, render_problem
 from config.loader import LoadedJobs, LoadedTasks, load_jobs, load_tasks
@@ -34,7 +35,7 @@ Exit codes: 0 no errors (there may be warnings), 3 errors.
 def command(config: str, json_input: bool, binds: Sequence[str], output: str) -> int:
     """Say everything that is wrong with a config."""
     try:
-        loaded = _load(config, json_input, binds)
+        loaded = _load(config, is_json(config, json_input), binds)
     except ConfigError as error:
         return _report(config, [Problem(line) for line in str(error).splitlines()], 0, output)
     problems = check(loaded)

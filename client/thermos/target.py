@@ -10,7 +10,7 @@ from typing import Any
 from config.check import raise_errors
 from config.core.compile import compile_task, is_job, required_ports
 from config.core.problem import is_error, render_problem
-from config.loader import load_jobs, load_tasks
+from config.loader import LoadedJobs, load_jobs, load_tasks
 from config.selection import name_of
 from thermos.errors import ConfigError, UserError
 from thermos.model import TaskSpec
@@ -32,14 +32,29 @@ def load_target(path: str, *, json: bool, binds: Sequence[str], task: str | None
     """The one task or job that is meant. Raises ConfigError, UserError."""
     if task is not None and job is not None:
         raise UserError("--task and --job can't be given together")
-    if job is not None or path.endswith(".aurora"):
-        chosen = load_jobs(path, binds=binds, json=json).pick(**parse_job_key(job or task))
-    else:
-        chosen = load_tasks(path, binds=binds, json=json).pick(task)
+    if job is not None and path.endswith(".thermos"):
+        raise UserError(
+            f"{path}: --job is for files with jobs (.aurora); a .thermos file has tasks, choose with --task"
+        )
+    chosen = _pick(path, is_json(path, json), binds, task, job)
     try:
         return Target(name_of(chosen), chosen, required_ports(chosen))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def is_json(path: str, said: bool) -> bool:
+    """Does the file hold JSON: because it was said, or by its name?"""
+    return said or path.endswith(".json")
+
+
+def _pick(path: str, json: bool, binds: Sequence[str], task: str | None, job: str | None) -> Any:
+    if job is not None or path.endswith(".aurora"):
+        return load_jobs(path, binds=binds, json=json).pick(**parse_job_key(job or task))
+    loaded = load_tasks(path, binds=binds, json=json)
+    if loaded.tasks and all(map(is_job, loaded.tasks)):
+        return LoadedJobs(loaded.source, loaded.tasks).pick(**parse_job_key(task))
+    return loaded.pick(task)
 
 
 def parse_job_key(key: str | None) -> dict[str, str]:
