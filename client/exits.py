@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 
-from thermos.errors import Exit, ThermosError
+from thermos.errors import Exit, HostError, ThermosError
 
 #: Set it to anything to see where an internal error came from.
 TRACEBACK = "THERMOS_TRACEBACK"
@@ -32,11 +32,22 @@ def silence(fd: int) -> None:
     os.close(null)
 
 
+def hold_standard_streams() -> None:
+    """A standard stream that is closed becomes /dev/null, so that no file of ours gets its number."""
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+            setattr(sys, name, os.fdopen(fd, mode, closefd=False))
+
+
 def guard(program: str, command: Callable[[], object]) -> int:
     """The exit code of `command`; what it returns is its code, None is 0."""
+    hold_standard_streams()
     try:
         code = command()
-        sys.stdout.flush()
+        echo_lines([])
         return code if isinstance(code, int) else Exit.OK
     except KeyboardInterrupt:
         complain(program, "interrupted")
@@ -47,6 +58,13 @@ def guard(program: str, command: Callable[[], object]) -> int:
     except ThermosError as error:
         complain(program, str(error))
         return error.exit_code
+    except OSError as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        complain(
+            program, f"cannot use {error.filename}: {error.strerror}" if error.filename else f"cannot go on: {error}"
+        )
+        return Exit.FAILED
     except Exception as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
@@ -56,5 +74,12 @@ def guard(program: str, command: Callable[[], object]) -> int:
 
 
 def echo_lines(lines: Iterable[str]) -> None:
-    """Lines on stdout."""
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    """Lines on stdout, written out. Raises HostError (BrokenPipeError when the reader went away)."""
+    try:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(1)
+        raise HostError(f"cannot write to standard output: {error.strerror}") from error

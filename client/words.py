@@ -24,3 +24,5 @@ def call(command: click.Command, program: str, words: Sequence[str] | None = Non
         raise UserError(error.format_message()) from error
     except click.Abort as error:
         raise KeyboardInterrupt from error
+    except SystemExit as error:  # so the library takes a reader that went away; verbs return their codes
+        raise BrokenPipeError from error

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from client.context import default_root, search_roots, user_name
+from client.context import search_roots, user_name, usual_roots
 from client.exits import complain, echo_lines
 from client.render import duration
 from client.thermos.options import inherited, search_options
@@ -60,9 +60,11 @@ def command(ctx: click.Context, patterns: Sequence[str], force: bool, root: str 
     if not patterns:
         raise UserError("Must specify tasks! `thermos kill REGEX`, see `thermos status` for ids")
     matches = matcher(patterns)
-    found = find_tasks(_roots(inherited(ctx, "root", root), inherited(ctx, "mesos_root", mesos_root)))
     kernel = Kernel()
-    chosen = read_tasks((task for task in found if task.active and matches(task.task_id)), kernel)
+    chosen: list[KnownTask] = []
+    for roots in _roots(inherited(ctx, "root", root), inherited(ctx, "mesos_root", mesos_root)):
+        found = find_tasks(roots)
+        chosen = chosen or read_tasks((task for task in found if task.active and matches(task.task_id)), kernel)
     if not chosen:
         echo_lines(["No active tasks matched."])
         return Exit.FAILED
@@ -70,8 +72,12 @@ def command(ctx: click.Context, patterns: Sequence[str], force: bool, root: str 
     return Exit.OK if all(results) else Exit.FAILED
 
 
-def _roots(root: str | None, mesos_root: str | None) -> list[Path]:
-    return [default_root()] if root is None and mesos_root is None else search_roots(root, mesos_root)
+def _roots(root: str | None, mesos_root: str | None) -> list[list[Path]]:
+    """Where to look, and where next if nothing is there: the system's tasks are ended, or said not to be ours, only
+    if none of ours is meant."""
+    if root is None and mesos_root is None:
+        return [[each] for each in usual_roots()]
+    return [search_roots(root, mesos_root)]
 
 
 def _ask(known: KnownTask, kernel: Kernel, force: bool) -> int | None:

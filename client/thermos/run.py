@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
-from client.context import hostname, one_root
+from client.context import given_path, hostname, one_root
 from client.render import date_time
 from client.thermos.options import config_options, inherited, output_option
 from client.thermos.orders import Orders, become_runner
@@ -105,7 +104,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         given["config"], json=given["json_input"], binds=given["binds"], task=given["task"], job=given["job"]
     )
     root = one_root(inherited(ctx, "root", given["root"]))
-    paths = TaskPaths(root, check_task_id(given["task_id"] or new_task_id(target.name)))
+    paths = TaskPaths(root, check_task_id(new_task_id(target.name) if given["task_id"] is None else given["task_id"]))
     host = given["host"] or hostname()
     ports = settle_ports(
         target.ports, parse_ports(given["ports"]), auto=given["auto_ports"], before=earlier_ports(paths)
@@ -150,8 +149,9 @@ def earlier_ports(paths: TaskPaths) -> Mapping[str, int]:
 def _settings(given: Mapping[str, Any], paths: TaskPaths, ports: Mapping[str, int], host: str) -> Settings:
     if given["chroot"] and os.geteuid() != 0:
         raise UserError("cannot chroot: only root may; leave out --enable-chroot")
-    user = resolve_user(given["user"]) if given["user"] else current_user()
-    sandbox = Path(given["sandbox"]).absolute() if given["sandbox"] else paths.root / "sandboxes" / paths.task_id
+    user = current_user() if given["user"] is None else resolve_user(given["user"])
+    own = paths.root / "sandboxes" / paths.task_id
+    sandbox = own if given["sandbox"] is None else given_path("--sandbox", given["sandbox"])
     return Settings(
         sandbox=sandbox,
         log_dir=log_dir(sandbox),
