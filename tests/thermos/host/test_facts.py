@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +13,13 @@ import pytest
 from tests.thermos.host.conftest import MakeStage
 from tests.thermos.host.faults import Fault
 from tests.thermos.host.puppets import Puppet, Stage, kinds, process
+from thermos import runner as runner_module
 from thermos.core.fold import Run
 from thermos.core.records import Exited, Lost
 from thermos.core.states import ProcessState, TaskState
 from thermos.host import proctree
 from thermos.host.spawn import RUN_MARKER
+from thermos.host.users import UnknownUser
 
 SUCCEEDED = 0
 
@@ -450,6 +453,30 @@ def test_a_coordinator_that_cannot_be_spawned_is_a_failed_set_up(make_stage: Mak
     assert runner.state is TaskState.FAILED
     run = run_of(stage)
     assert (run.stage, run.errno, run.detail) == ("spawn", code, os.strerror(code))
+
+
+def test_a_user_that_vanished_between_two_runs_is_a_failed_set_up(
+    make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Better than to run as a number that may be somebody else's soon."""
+    stage = make_stage(process("a", max_failures=2))
+    stage.settings = replace(stage.settings, setuid=True)
+    there = [True]
+
+    def resolve(name: str) -> None:
+        if not there:
+            raise UnknownUser(f"unknown user {name!r} on this host")
+
+    monkeypatch.setattr(runner_module, "resolve_user", resolve)
+    stage.own()
+    there.clear()
+    stage.puppet("a").come_up()
+    stage.puppet("a").exited(1)
+    assert stage.look().state is TaskState.FAILED
+    assert stage.started() == [("a", 0)]
+    run = run_of(stage, "a", 1)
+    assert (run.state, run.stage) == (ProcessState.FAILED, "user")
+    assert run.detail == "unknown user 'me' on this host"
 
 
 def test_failed_spawns_count_like_failed_runs(make_stage: MakeStage) -> None:

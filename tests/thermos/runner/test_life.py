@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -16,7 +15,6 @@ from thermos import clock
 from thermos import runner as runner_module
 from thermos.core.states import ProcessState, TaskState
 from thermos.errors import NotOwner
-from thermos.host.users import UnknownUser
 from thermos.runner import Runner
 
 STUBBORN = "trap '' TERM; echo up > bell; while :; do sleep 1000; done"
@@ -144,22 +142,6 @@ def test_force_kills_the_live_runner_and_its_processes_go_on(make_rig: MakeRig) 
     assert task.state is TaskState.SUCCESS and task.processes["p"].total == 1
     with pytest.raises(NotOwner, match="is finished; choose another id or `thermos gc`"):
         rig.own(force=True)
-
-
-def test_a_user_that_vanished_is_a_failed_set_up(make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    rig = make_rig(process("p", "[ -e once ] || { touch once; exit 1; }", max_failures=2))
-    rig.settings = replace(rig.settings, setuid=True)
-    runner = rig.own()
-
-    def resolve(name: str) -> None:
-        raise UnknownUser(f"unknown user {name!r} on this host")
-
-    monkeypatch.setattr(runner_module, "resolve_user", resolve)
-    task = rig.finish(runner)
-    assert task.state is TaskState.FAILED
-    first, second = task.processes["p"].runs.values()
-    assert first.code == 1
-    assert (second.state, second.stage) == (ProcessState.FAILED, "user") and "unknown user" in second.detail
 
 
 def test_a_coordinator_that_is_missing_is_a_failed_set_up(make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
