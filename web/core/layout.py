@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-BOX_WIDTH, BOX_HEIGHT = 168.0, 44.0
-COLUMN_GAP, ROW_GAP, BEND_HEIGHT = 56.0, 14.0, 6.0
+BOX_WIDTH, BOX_HEIGHT = 164.0, 44.0
+COLUMN_GAP, ROW_GAP, BEND_HEIGHT = 42.0, 14.0, 6.0
 
 #: Above these a picture helps nobody; callers show a table.
 MAX_NODES, MAX_WIRES = 200, 1_000
