@@ -30,6 +30,10 @@ IN_MODIFY, IN_CREATE = 0x2, 0x100
 ROOM = {"forked": 20, "running": 230, "exited": 350}
 
 
+#: The first execution never ends by itself; the bell rings when the next one will know that.
+ONCE = "[ -e once ] || { touch once; echo up > bell; exec sleep 1000; }"
+
+
 class Stuck(RigKernel):
     """The first coordinator may write `room` bytes only."""
 
@@ -75,6 +79,7 @@ def kill_the_stuck(rig: Rig, runner: Runner, record: str) -> list[int]:
 
 def stuck_rig(make_rig: MakeRig, record: str, cmdline: str, **fields: object) -> tuple[Rig, Runner]:
     rig = make_rig(process("p", cmdline, **fields), max_failures=0)
+    rig.bell("bell")
     kernel = rig.mark(Stuck())
     kernel.room = ROOM[record]
     return rig, rig.own(kernel)
@@ -84,8 +89,10 @@ def stuck_rig(make_rig: MakeRig, record: str, cmdline: str, **fields: object) ->
 @pytest.mark.parametrize("record", ROOM)
 def test_a_coordinator_killed_in_any_record(make_rig: MakeRig, record: str, who: str) -> None:
     """Stuck in `forked` nothing was executed yet; in `running` the first execution is kept from ending."""
-    hold = "[ -e once ] || { touch once; exec sleep 1000; }; " if record == "running" else ""
+    hold = f"{ONCE}; " if record == "running" else ""
     rig, runner = stuck_rig(make_rig, record, hold + "exit 5", max_failures=1)
+    if hold:
+        rig.await_bell(rig.bells[0])
     killed = kill_the_stuck(rig, runner, record)
     assert len(killed) == 1
     if who != "coordinator":
@@ -122,9 +129,10 @@ def test_the_signal_of_a_main_whose_coordinator_died_before_its_record(make_rig:
 
 
 def test_a_killed_coordinator_is_noticed_at_once_and_its_run_repeated(make_rig: MakeRig) -> None:
-    rig = make_rig(process("p", "[ -e once ] || { touch once; exec sleep 1000; }"))
+    rig = make_rig(process("p", ONCE))
+    bell = rig.bell("bell")
     runner = rig.own()
-    rig.up(runner, "p")
+    rig.drive(runner, lambda: bell.heard() and Rig.is_running(runner, "p"))
     main = only(runner.task.processes["p"].runs).pid
     began = time.monotonic()
     assert len(rig.kill_coordinators()) == 1
@@ -190,9 +198,11 @@ def gone(members: set[int]) -> set[int]:
 
 
 def test_strays_are_reaped(make_rig: MakeRig) -> None:
-    rig = make_rig(process("p", "[ -e once ] && exit 0; touch once; sleep 1000 & (sleep 1000 & sleep 1000); wait"))
+    tree = "sleep 1000 & (sleep 1000 & sleep 1000) & echo up > bell; wait"
+    rig = make_rig(process("p", f"[ -e once ] && exit 0; touch once; {tree}"))
+    bell = rig.bell("bell")
     runner = rig.own()
-    rig.up(runner, "p")
+    rig.drive(runner, lambda: bell.heard() and Rig.is_running(runner, "p"))
     rig.kill_coordinators()
     rig.finish(runner)
     zombies = [p for p in Path("/proc").iterdir() if p.name.isdigit() and is_our_zombie(stat_of(int(p.name)))]
