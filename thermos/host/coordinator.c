@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -37,100 +36,6 @@
 #define SYS_close_range 436
 #endif
 
-/* ---- the child */
-
-enum stage { LOG, FORK, SESSION, CGROUP, FDS, RLIMITS, UMASK, CHROOT, GROUPS, GID, UID, CWD, EXEC, UNSUPPORTED, ORDERS };
-static const char *const stage_names[] = {"log",    "fork", "session", "cgroup", "fds",  "rlimits",     "umask", "chroot",
-                                          "groups", "gid",  "uid",     "cwd",    "exec", "unsupported", "orders"};
-_Static_assert(sizeof stage_names / sizeof *stage_names == ORDERS + 1, "every stage has a name");
-
-static void record_setup_failed(enum stage stage, int error) {
-    record_begin("setup_failed");
-    put_string_field("stage", stage_names[stage]);
-    put_field("errno", error);
-    record_end();
-}
-
-static mode_t inherited_umask;
-static int report[2] = {-1, -1}; /* the child tells at which step it failed; closed by exec */
-struct failure { int stage, error; };
-
-static void join_cgroup(void) {
-    int dir = open(orders.cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
-    if (dir >= 0)
-        fd = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "0", 1) != 1)
-        errno = errno ? errno : EIO;
-    else
-        errno = 0;
-}
-
-static int set_limits(void) {
-    for (int i = 0; i < orders.limit_count; i++) {
-        struct rlimit l = {orders.limits[i].soft < 0 ? RLIM_INFINITY : (rlim_t)orders.limits[i].soft,
-                           orders.limits[i].hard < 0 ? RLIM_INFINITY : (rlim_t)orders.limits[i].hard};
-        if (setrlimit((int)orders.limits[i].resource, &l))
-            return -1;
-    }
-    return 0;
-}
-
-/* In the child: all steps up to exec, in the contract's order; the first that fails is the answer. */
-static enum stage set_up_and_exec(int out, int err) {
-    sigset_t none;
-    if (setsid() < 0)
-        return SESSION;
-    if (orders.cgroup && (errno = 0, join_cgroup(), errno))
-        return CGROUP;
-    if (out != 1 && dup2(out, 1) < 0)
-        return FDS;
-    if (err != 2 && dup2(err, 2) < 0)
-        return FDS;
-    if (set_limits())
-        return RLIMITS;
-    umask(orders.umask >= 0 ? (mode_t)orders.umask : inherited_umask);
-    if (orders.chroot && (chroot(orders.chroot) || chdir("/")))
-        return CHROOT;
-    if (orders.group_count >= 0 && setgroups((size_t)orders.group_count, orders.groups))
-        return GROUPS;
-    if (orders.gid >= 0 && setresgid((gid_t)orders.gid, (gid_t)orders.gid, (gid_t)orders.gid))
-        return GID;
-    if (orders.uid >= 0 && setresuid((uid_t)orders.uid, (uid_t)orders.uid, (uid_t)orders.uid))
-        return UID;
-    if (orders.cwd && chdir(orders.cwd))
-        return CWD;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    execve(orders.arguments[0], orders.arguments, orders.environment);
-    return EXEC;
-}
-
-/* Opens the logs and forks. A failure here is recorded and leaves main_process.pid at 0. */
-static void start_main(void) {
-    int out = 1, err = 2;
-    if (open_logs(&out, &err)) {
-        record_setup_failed(LOG, errno);
-        return;
-    }
-    pid_t pid = -1;
-    if (pipe2(report, O_CLOEXEC) || (pid = vfork()) < 0) {
-        record_setup_failed(FORK, errno);
-        return;
-    }
-    if (!pid) { /* our memory, until exec: nothing is written that we would miss, every signal is blocked */
-        struct failure failure = {.stage = (int)set_up_and_exec(out, err)};
-        failure.error = errno;
-        if (write(report[1], &failure, sizeof failure) < 0) { /* the coordinator is gone; nobody to tell */
-        }
-        _exit(127);
-    }
-    main_process.pid = pid;
-    close(report[1]);
-    leave_logs_to_child(out, err);
-    if (chdir("/")) { /* then the owner's directory stays in use; nothing worse */
-    }
-}
-
 /* ---- its life */
 
 enum phase { NO_STOP, ASK, ASKING, KILLING, STOPPED };
@@ -139,7 +44,8 @@ static enum phase stop;
 static const char *stop_why;
 static int64_t stop_at = NEVER, kill_at = NEVER, owner_at = NEVER, drain_until = NEVER, kill_wait = KILL_MIN_MS;
 static bool setup_failed, exited_recorded, lingering, child_changed;
-static int signal_fd = -1, owner_fd = -1, daemons, exit_code, exit_signal;
+static int owner_fd = -1, daemons, exit_code, exit_signal;
+int signal_fd = -1;
 static struct rusage usage;
 
 static void notice_main_exit(void) {
@@ -230,22 +136,6 @@ static bool is_drained(int64_t now) {
     return true;
 }
 
-static void record_exited(void) {
-    record_begin("exited");
-    put(&record, ",\"code\":");
-    exit_signal ? put(&record, "null") : put_number(&record, exit_code);
-    put(&record, ",\"signal\":");
-    exit_signal ? put_number(&record, exit_signal) : put(&record, "null");
-    put(&record, ",\"utime\":");
-    put_seconds(&record, usage.ru_utime.tv_sec, usage.ru_utime.tv_usec);
-    put(&record, ",\"stime\":");
-    put_seconds(&record, usage.ru_stime.tv_sec, usage.ru_stime.tv_usec);
-    put_field("maxrss", usage.ru_maxrss * 1024);
-    put_field("daemons", daemons);
-    record_end();
-    exited_recorded = true;
-}
-
 /* The main has exited: the rest of its session dies, what it wrote is saved, then the exit becomes a record. */
 static void advance_exit(int64_t now) {
     if (stop == ASKING || stop == KILLING) {
@@ -265,7 +155,8 @@ static void advance_exit(int64_t now) {
     kill_at = NEVER;
     if (!is_drained(now))
         return;
-    record_exited();
+    record_exited(exit_code, exit_signal, &usage, daemons);
+    exited_recorded = true;
 }
 
 /* `exited` is in the inbox: the zombie has done its duty. Daemons make us linger, without the lock. */
@@ -302,7 +193,7 @@ static bool advance(void) {
     }
     if (can_be_stopped())
         advance_stop(now);
-    if (report[0] >= 0)
+    if (report_fd >= 0)
         return false; /* whether exec has worked is not known yet */
     if (main_process.exited && !exited_recorded)
         advance_exit(now);
@@ -314,33 +205,21 @@ static bool advance(void) {
 }
 
 /* From here on we sleep, maybe for months: the stack below this frame goes back to the kernel. */
-static void give_back_memory(void) {
+void give_back_memory(void) {
     char *here = (char *)((uintptr_t)__builtin_frame_address(0) & ~(uintptr_t)4095);
     madvise(here - 16 * 4096, 15 * 4096, MADV_DONTNEED); /* refused or not: both are fine */
     give_back_queue();
 }
 
-/* The child's pipe has ended: either it says what failed, or exec has closed it. */
-static void take_report(void) {
-    struct failure failure;
-    struct member m = {0};
-    ssize_t n = read(report[0], &failure, sizeof failure);
-    close(report[0]);
-    report[0] = -1;
+static void learn_how_it_came_up(void) {
     child_changed = true;
-    if (n == sizeof failure) {
-        waitpid(main_process.pid, NULL, 0);
-        setup_failed = true;
-        record_setup_failed((enum stage)failure.stage, failure.error);
-        return;
+    setup_failed = !take_report();
+    if (!setup_failed) {
+        remember_program();
+        record_running();
     }
-    remember_program();
+    prune_logs();
     forget_orders();
-    look(main_process.pid, &m);
-    record_begin("running");
-    put_field("pid", main_process.pid);
-    put_field("start", (int64_t)m.start);
-    record_end();
     give_back_memory();
 }
 
@@ -357,23 +236,28 @@ static void take_signals(void) {
             child_changed = true;
 }
 
-/* Milliseconds until a deadline wants us, or -1: poll's timeout. */
-static int next_wake(void) {
-    int64_t next = NEVER, all[] = {stop_at, kill_at, owner_at, drain_until, write_at, pumps_wake_at()};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        next = all[i] < next ? all[i] : next;
+/* Milliseconds until the first of these moments, or -1: poll's timeout. */
+int milliseconds_until(const int64_t *moments, size_t count) {
+    int64_t next = NEVER;
+    for (size_t i = 0; i < count; i++)
+        next = moments[i] < next ? moments[i] : next;
     int64_t wait = next == NEVER ? -1 : next - now_ms();
     return next == NEVER ? -1 : wait < 0 ? 0 : wait > 3600000 ? 3600000 : (int)wait;
 }
 
+static int next_wake(void) {
+    int64_t all[] = {stop_at, kill_at, owner_at, drain_until, write_at, pumps_wake_at()};
+    return milliseconds_until(all, sizeof all / sizeof *all);
+}
+
 static void live(void) {
     while (!advance()) {
-        struct pollfd fds[3 + PUMP_FDS] = {{signal_fd, POLLIN, 0}, {report[0], POLLIN, 0}, {owner_fd, POLLIN, 0}};
+        struct pollfd fds[3 + PUMP_FDS] = {{signal_fd, POLLIN, 0}, {report_fd, POLLIN, 0}, {owner_fd, POLLIN, 0}};
         int pumps = watch_pumps(fds + 3);
         if (poll(fds, (nfds_t)(3 + pumps), next_wake()) < 0 && errno != EINTR)
             rest_ms(10); /* out of kernel memory: try again */
         if (fds[1].revents)
-            take_report();
+            learn_how_it_came_up();
         if (fds[0].revents)
             take_signals();
         if (fds[2].revents) {
@@ -403,6 +287,8 @@ static void take_over_signals(void) {
     sigaddset(&ours, SIGQUIT);
     sigaddset(&ours, SIGUSR1);
     sigaddset(&ours, SIGCHLD);
+    for (const int *number = forwarded_signals; orders.respawn && *number; number++)
+        sigaddset(&ours, *number);
     signal_fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_fd < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
         give_up(BROKEN, "cannot listen for signals and adopt children", "", errno);
@@ -436,22 +322,28 @@ static void watch_owner(void) {
     owner_at = now_ms() + orders.owner_wait;
 }
 
-/* The first record, before anything is started. A full disk holds us here; told to stop, we end with nothing done. */
-static void record_forked(void) {
+/* Queues the first record of a run. */
+void begin_run(void) {
     struct member me = {0};
     struct stat ns = {0};
-    struct signalfd_siginfo s;
     char boot[40] = "";
     blind = !look(self, &me);
     read_text(PROC "/sys/kernel/random/boot_id", boot, sizeof boot);
     boot[strcspn(boot, "\n")] = 0;
     stat(PROC "/self/ns/pid", &ns);
+    sequence = 0;
     record_begin("forked");
     put_field("pid", self);
     put_field("start", (int64_t)me.start);
     put_string_field("boot", boot);
     put_field("pidns", (int64_t)ns.st_ino);
     record_end();
+}
+
+/* The first record, before anything is started. A full disk holds us here; told to stop, we end with nothing done. */
+static void record_forked(void) {
+    struct signalfd_siginfo s;
+    begin_run();
     while (!write_records(now_ms())) {
         struct pollfd waiting = {signal_fd, POLLIN, 0};
         poll(&waiting, 1, next_wake());
@@ -460,21 +352,30 @@ static void record_forked(void) {
     }
 }
 
+/* So that `ps` and `pgrep` name us, also when we were executed from a descriptor. */
+static void take_name(void) { prctl(PR_SET_NAME, orders.respawn ? "thermos-keeper" : "thermos-coordinator"); }
+
 int main(void) {
     self = getpid();
     receive_orders();
     tidy_descriptors();
     setsid();
+    take_name();
     take_over_signals();
     inherited_umask = umask(022);
     open_inbox();
     if (orders.problem) {
-        bool unknown = orders.problem == PROBLEM_UNSUPPORTED;
-        record_setup_failed(unknown ? UNSUPPORTED : ORDERS, unknown ? ENOTSUP : EINVAL);
+        record_bad_orders(orders.problem == PROBLEM_UNSUPPORTED);
     } else {
         record_forked();
+        if (orders.respawn) {
+            keep();
+            return DONE;
+        }
         watch_owner();
         start_main();
+        if (!main_process.pid)
+            prune_logs();
     }
     live();
     return DONE;

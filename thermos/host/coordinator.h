@@ -1,4 +1,4 @@
-/* What the five files of the coordinator share. Each global has one writer, the file it is named after here. */
+/* What the files of the coordinator share. Each global has one writer, the file it is named after here. */
 #ifndef COORDINATOR_H
 #define COORDINATOR_H
 
@@ -20,7 +20,7 @@
 #define RETRY_MAX_MS ((int64_t)5000)
 
 enum { DONE = 0, SUPERSEDED = 3, BUSY = 4, UNUSABLE = 100, BROKEN = 111 }; /* exit codes */
-enum { TASK_DIR = 3, SCRATCH = 8192 };                                     /* fd 3; a buffer's size */
+enum { TASK_DIR = 3, SCRATCH = 8192, PRUNED = 32 }; /* fd 3; a buffer's size; how many runs may be pruned */
 
 /* ---- coordinator_orders.c: what we were told to do */
 
@@ -38,7 +38,9 @@ struct orders { /* numbers are -1 and texts NULL where nothing was ordered */
     int64_t stop_signal, stop_wait, owner_wait, owner_pid, owner_start;
     struct limit limits[32];
     gid_t *groups;
-    int limit_count, group_count, destination, rotate, stop_with_owner, problem;
+    int64_t pruned[PRUNED];
+    uint64_t respawn_codes[4]; /* a bit for each exit code */
+    int limit_count, group_count, pruned_count, destination, rotate, stop_with_owner, respawn, problem;
 };
 extern struct orders orders;
 
@@ -55,6 +57,7 @@ struct text { /* a bounded buffer that is appended to; what does not fit is cut 
     size_t len, room;
 };
 extern struct text record; /* the one between record_begin and record_end */
+extern int sequence;       /* of the next record in its run */
 extern int inbox;          /* open and locked */
 extern int64_t write_at;   /* when to retry a write that failed */
 
@@ -101,6 +104,29 @@ void note_tree_at_kill(void);
 void kill_tree(bool session_only);
 void record_stopped(const char *why, int signal);
 
+/* ---- coordinator.c: its life */
+
+extern int signal_fd;
+void begin_run(void); /* queues `forked` */
+void give_back_memory(void);
+int milliseconds_until(const int64_t *moments, size_t count);
+
+/* ---- coordinator_child.c: from our fork to its exec */
+
+struct rusage;
+extern mode_t inherited_umask;
+extern int report_fd; /* readable when exec has happened or a step has failed; -1: nothing is awaited */
+void start_main(void);
+bool take_report(void);
+void record_bad_orders(bool unknown);
+void record_running(void);
+void record_exited(int code, int signal, const struct rusage *usage, int daemons);
+
+/* ---- coordinator_keeper.c: a command that is started again */
+
+extern const int forwarded_signals[]; /* ends with 0 */
+void keep(void);
+
 /* ---- coordinator_logs.c: where the output goes */
 
 enum { PUMP_FDS = 4 };
@@ -111,5 +137,6 @@ int watch_pumps(struct pollfd *fds);    /* fills in at most PUMP_FDS; how many *
 bool run_pumps(int64_t now);            /* true when nothing waits in a pipe or buffer */
 int64_t pumps_wake_at(void);
 void reopen_logs(void);
+void prune_logs(void); /* of older runs, as ordered */
 
 #endif

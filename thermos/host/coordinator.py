@@ -31,7 +31,10 @@ TASK_DIR = 3
 RETRY_MIN, RETRY_MAX, LOCK_WAIT, DRAIN = 0.1, 5.0, 2.0, 2.0
 KILL_MIN, KILL_MAX = 0.01, 1.0
 CHUNK, BURST, NAMED = 65536, 16, 32
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36
+BACK_OFF_MIN, BACK_OFF_MAX, LONG_LIFE = 0.1, 30.0, 60.0
+#: What a keeper passes on to its command.
+FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "loongarch64": 134, "ppc64le": 173, "s390x": 174}
 WAITID = {"x86_64": 247, "aarch64": 95, "riscv64": 95, "loongarch64": 95, "ppc64le": 272, "s390x": 281}
 
@@ -96,6 +99,7 @@ CHOICES = {
     "destination": (b"file", b"console", b"both", b"none"),
     "mode": (b"standard", b"rotate"),
     "on_owner_death": (b"keep", b"stop"),
+    "respawn": (b"0", b"1"),
 }
 
 
@@ -110,6 +114,8 @@ class Orders:
         self.environment: dict[bytes, bytes] = {}
         self.limits: list[tuple[int, int, int]] = []
         self.groups: list[int] | None = None
+        self.respawn_codes: list[int] = []
+        self.pruned: list[int] = []
         self.owner: tuple[int, int] | None = None
         self.problem = ""
         if not data.startswith(b"1\0") or not data.endswith(b"\0"):
@@ -153,6 +159,12 @@ class Orders:
     def _take_list(self, key: str, value: bytes) -> bool:
         if key == "groups":
             self.groups = [number(part, 0, 2**32 - 2) for part in value.split(b",")] if value else []
+        elif key == "respawn_codes":
+            self.respawn_codes += [number(part, 0, 255) for part in value.split(b",")] if value else []
+        elif key == "prune":
+            if len(self.pruned) == 32:
+                raise Unusable
+            self.pruned.append(number(value, 0, 2**63 - 1))
         elif key == "rlimit":
             parts = value.split(b":")
             if len(parts) != 3 or len(self.limits) == 32:
@@ -187,13 +199,18 @@ class Orders:
             and (not to_file or not self.rotates or {"log_size", "log_backups"} <= self.numbers.keys())
             and (self.groups is None or {"uid", "gid"} <= self.numbers.keys())
             and self.arguments[0][:1] == b"/"
-            and (self.choices["on_owner_death"] == b"keep" or self.owner is not None)
+            and (self.choices["on_owner_death"] == b"keep" or (self.owner is not None and not self.respawns))
+            and self.numbers["run"] not in self.pruned
             and len(self.texts["wake"]) < 256
         )
 
     @property
     def rotates(self) -> bool:
         return self.choices["mode"] == b"rotate"
+
+    @property
+    def respawns(self) -> bool:
+        return self.choices["respawn"] == b"1"
 
 
 def read_orders() -> bytes:
@@ -261,6 +278,11 @@ class Inbox:
                 if line[9:].startswith(beginning) and line[:9] == b"%08x " % crc32(line[9:]):
                     return True
         return False
+
+    def next_run(self) -> None:
+        """A keeper's next incarnation."""
+        self.run += 1
+        self.sequence = 0
 
     def unlock(self) -> None:
         fcntl.flock(self.fd, fcntl.LOCK_UN)
@@ -594,6 +616,16 @@ def usage_of_zombie(pid: int) -> tuple[int, int, int]:
     return user + child_user, system + child_system, 0
 
 
+def render_exit(code: int, number: int, usage: tuple[int, int, int], daemons: int) -> str:
+    """The fields of `exited`."""
+    user, system, peak = usage
+    return (
+        f',"code":{"null" if number else code},"signal":{number or "null"}'
+        f',"utime":{user // 10**6}.{user % 10**6:06},"stime":{system // 10**6}.{system % 10**6:06}'
+        f',"maxrss":{peak},"daemons":{daemons}'
+    )
+
+
 # ---- where the output goes
 
 
@@ -775,6 +807,7 @@ class Logs:
         self.backups = orders.numbers.get("log_backups", 0)
         self.pumps: list[Pump] = []
         self.directory = -1
+        self.parent = -1  # where the logs of all runs are; open while there may be something to prune
 
     def as_user(self) -> User:
         return User(self.orders)
@@ -796,7 +829,8 @@ class Logs:
     def _enter(self) -> int:
         """log_base as it is, then every component of log_dir, made if need be, without following links."""
         fd = os.open(self.orders.texts["log_base"], os.O_RDONLY | os.O_DIRECTORY)
-        for name in self.orders.texts["log_dir"].split(b"/"):
+        names = self.orders.texts["log_dir"].split(b"/")
+        for i, name in enumerate(names):
             if name in (b"", b"."):
                 continue
             if name == b"..":
@@ -811,7 +845,10 @@ class Logs:
                     pass  # another coordinator was quicker
                 fd = os.open(name, flags, dir_fd=parent)
             finally:
-                os.close(parent)
+                if i == len(names) - 1 and self.orders.pruned:
+                    self.parent = parent
+                else:
+                    os.close(parent)
         return fd
 
     def open_file(self, name: str) -> tuple[int, int]:
@@ -840,10 +877,11 @@ class Logs:
     def leave_to_child(self, ends: list[int]) -> None:
         """After the fork: only what the pumps need is kept, so that we hold nobody's terminal or pipe open."""
         for fd in ends:
-            if fd > TASK_DIR:
+            if fd > TASK_DIR and not self.orders.respawns:  # a kept command gets the same ones again
                 os.close(fd)
+        keeps_console = self.orders.respawns and self.destination == b"console"
         for fd in (1, 2):
-            if all(pump.console != fd for pump in self.pumps):
+            if not keeps_console and all(pump.console != fd for pump in self.pumps):
                 os.dup2(0, fd)
 
     def shift_backups(self, name: str) -> None:
@@ -861,6 +899,35 @@ class Logs:
         except OSError:
             return False
         return True
+
+    def prune(self) -> None:
+        """Removes the logs of runs that nobody remembers any more, as the user whose they are. A directory in which
+        something else lies stays; so does whatever can't be removed."""
+        if self.parent < 0:
+            return
+        try:
+            with self.as_user():
+                for run in self.orders.pruned:
+                    self._prune_run(str(run))
+        except OSError:
+            pass  # then the next run tries it again
+        os.close(self.parent)
+        self.parent = -1
+
+    def _prune_run(self, name: str) -> None:
+        try:
+            directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=self.parent)
+        except OSError:
+            return  # gone already, or no directory of ours
+        try:
+            for entry in os.listdir(directory):
+                if entry.startswith(("stdout", "stderr")):
+                    os.unlink(entry, dir_fd=directory)
+            os.rmdir(name, dir_fd=self.parent)
+        except OSError:
+            pass  # something else lies there
+        finally:
+            os.close(directory)
 
     def reopen(self) -> None:
         for pump in self.pumps:
@@ -907,7 +974,8 @@ class Child:
         code = errno.EIO
         try:
             self._set_up(ends)
-            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            # a kept command lets in itself what is forwarded to it, when it is ready for it
+            signal.pthread_sigmask(signal.SIG_SETMASK, FORWARDED if self.orders.respawns else [])
             os.execve(self.orders.arguments[0], self.orders.arguments, self.orders.environment)
         except OSError as error:
             code = error.errno or errno.EIO
@@ -968,6 +1036,7 @@ class Life:
         self.stop = ""  # "", ask, asking, killing, stopped
         self.why = ""
         self.report = self.owner = -1
+        self.ends: list[int] = []  # what the child gets as 1 and 2, once opened
         self.stop_at = self.kill_at = self.owner_at = self.drain_until = NEVER
         self.kill_wait = KILL_MIN
         self.setup_failed = self.exited_recorded = self.lingering = self.child_changed = False
@@ -976,8 +1045,8 @@ class Life:
 
     # -- coming up
 
-    def record_forked(self) -> None:
-        """Before anything is started. A full disk holds us here; told to stop, we end with nothing done."""
+    def begin_run(self) -> None:
+        """Queues the first record of a run."""
         me = look(self.tree.own)
         boot = read_file(f"{PROC}/sys/kernel/random/boot_id").decode().strip()
         namespace = identity(f"{PROC}/self/ns/pid")
@@ -986,6 +1055,10 @@ class Life:
             f',"pid":{self.tree.own},"start":{me.start if me else 0},"boot":"{boot}"'
             f',"pidns":{namespace[1] if namespace else 0}',
         )
+
+    def record_forked(self) -> None:
+        """Before anything is started. A full disk holds us here; told to stop, we end with nothing done."""
+        self.begin_run()
         while not self.inbox.write():
             select.select([self.signals], [], [], max(0.0, self.inbox.write_at - now()))
             if {signal.SIGTERM, signal.SIGQUIT} & set(read_signals(self.signals)):
@@ -1011,17 +1084,18 @@ class Life:
         self.owner_at = now() + self.orders.numbers["owner_wait"] / 1000
 
     def start_main(self) -> None:
+        """Opens the logs (once) and forks. A failure here is recorded and leaves tree.main at 0."""
         try:
-            ends = self.logs.open()
+            self.ends = self.ends or self.logs.open()
         except OSError as error:
             self.record_setup_failed("log", error.errno or errno.EIO)
             return
         try:
-            self.tree.main, self.report = Child(self.orders, self.inherited_umask).start(ends)
+            self.tree.main, self.report = Child(self.orders, self.inherited_umask).start(self.ends)
         except OSError as error:
             self.record_setup_failed("fork", error.errno or errno.EIO)
             return
-        self.logs.leave_to_child(ends)
+        self.logs.leave_to_child(self.ends)
         os.chdir("/")
 
     def record_setup_failed(self, stage: str, number: int) -> None:
@@ -1029,21 +1103,29 @@ class Life:
 
     # -- events
 
-    def take_report(self) -> None:
-        """The child's pipe has ended: either it says what failed, or exec has closed it."""
+    def take_report(self) -> bool:
+        """The child's pipe has ended. True: exec has closed it. False: a step failed; that is recorded."""
         text = os.read(self.report, 100).decode()
         os.close(self.report)
         self.report = -1
-        self.child_changed = True
-        if text:
-            stage, _, number = text.partition(" ")
-            os.waitpid(self.tree.main, 0)
-            self.setup_failed = True
-            self.record_setup_failed(stage, int(number))
-            return
-        self.tree.remember_program()
+        if not text:
+            return True
+        stage, _, number = text.partition(" ")
+        os.waitpid(self.tree.main, 0)
+        self.record_setup_failed(stage, int(number))
+        return False
+
+    def record_running(self) -> None:
         found = look(self.tree.main)
         self.inbox.record("running", f',"pid":{self.tree.main},"start":{found.start if found else 0}')
+
+    def learn_how_it_came_up(self) -> None:
+        self.child_changed = True
+        self.setup_failed = not self.take_report()
+        if not self.setup_failed:
+            self.tree.remember_program()
+            self.record_running()
+        self.logs.prune()
 
     def take_signals(self) -> None:
         for number in read_signals(self.signals):
@@ -1139,14 +1221,8 @@ class Life:
             self.record_exited()
 
     def record_exited(self) -> None:
-        user, system, peak = usage_of_zombie(self.tree.main)
-        code, number = self.end
-        self.inbox.record(
-            "exited",
-            f',"code":{"null" if number else code},"signal":{number or "null"}'
-            f',"utime":{user // 10**6}.{user % 10**6:06},"stime":{system // 10**6}.{system % 10**6:06}'
-            f',"maxrss":{peak},"daemons":{self.daemons}',
-        )
+        usage = usage_of_zombie(self.tree.main)
+        self.inbox.record("exited", render_exit(*self.end, usage, self.daemons))
         self.exited_recorded = True
 
     def bury_main(self) -> None:
@@ -1186,14 +1262,14 @@ class Life:
             self.advance_lingering()
         return self.tree.main_reaped and not self.lingering and self.inbox.write()
 
-    def wait(self) -> list[int]:
-        """Sleeps until a descriptor or a deadline wants us; the descriptors that do."""
+    def wait(self, *more: float) -> list[int]:
+        """Sleeps until a descriptor or a deadline (`more` of them) wants us; the descriptors that do."""
         poll = select.poll()
         for fd in (self.signals, self.report, self.owner):
             if fd >= 0:
                 poll.register(fd, select.POLLIN)
         self.logs.watch(poll)
-        deadlines = (self.stop_at, self.kill_at, self.owner_at, self.drain_until)
+        deadlines = (self.stop_at, self.kill_at, self.owner_at, self.drain_until, *more)
         next_at = min(*deadlines, self.inbox.write_at, self.logs.wake_at())
         ms = None if next_at == NEVER else min(max(0.0, next_at - now()) * 1000 + 1, 3600000)
         return [fd for fd, _ in poll.poll(ms)]
@@ -1202,12 +1278,113 @@ class Life:
         while not self.advance():
             ready = self.wait()
             if self.report in ready:
-                self.take_report()
+                self.learn_how_it_came_up()
             if self.signals in ready:
                 self.take_signals()
             if self.owner in ready:
                 self._forget_owner()
             self.logs.run()
+
+
+# ---- a command that is kept
+
+
+class Keeper:
+    """A coordinator whose orders say `respawn`: forked -> running -> exited -> (back-off) -> forked -> ...
+
+    Only the command itself is ever signalled. What it leaves behind when it is killed are the coordinators of a whole
+    task: they are adopted and reaped, and the next incarnation takes them over. Signals are forwarded; one that came
+    stays said, so every later incarnation gets it too. Dying of one that was forwarded is an end as wished.
+    """
+
+    def __init__(self, life: Life) -> None:
+        self.life, self.inbox, self.orders = life, life.inbox, life.orders
+        self.wishes: list[int] = []
+        self.begin_at = self.drain_until = NEVER
+        self.born_at, self.back_off = 0.0, BACK_OFF_MIN
+        self.is_announced = self.has_lived = False
+
+    def _forward(self, number: int) -> None:
+        if number not in self.wishes:
+            self.wishes.append(number)
+        if self.life.tree.main and self.life.report < 0:
+            os.kill(self.life.tree.main, number)  # unreaped, so it is nobody else's
+        elif self.begin_at != NEVER:
+            self.begin_at = 0.0  # no back-off for who is wanted
+
+    def _plan_next(self, again: bool) -> None:
+        """The present incarnation is over: again after a while, or never more."""
+        self.life.tree.main = 0
+        self.is_announced = False
+        self.begin_at = NEVER
+        if not again:
+            return
+        if now() - self.born_at >= LONG_LIFE:
+            self.back_off = BACK_OFF_MIN
+        self.begin_at = now() + self.back_off
+        self.back_off = min(self.back_off * 2, BACK_OFF_MAX)
+
+    def _reap(self) -> None:
+        """The dead: the command, and whoever was left to us. Nobody while exec may still fail."""
+        while self.life.report < 0:
+            try:
+                pid, status, used = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid == self.life.tree.main:
+                code = os.waitstatus_to_exitcode(status)
+                usage = (round(used.ru_utime * 10**6), round(used.ru_stime * 10**6), used.ru_maxrss * 1024)
+                self.inbox.record("exited", render_exit(code, max(0, -code), usage, 0))
+                self._plan_next(-code not in self.wishes if code < 0 else code in self.orders.respawn_codes)
+
+    def _begin(self) -> None:
+        """The first incarnation has to come up; later ones are tried again (a new version may just be installed)."""
+        self.begin_at, self.born_at = NEVER, now()
+        self.life.start_main()
+        if not self.life.tree.main:
+            self._plan_next(self.has_lived)
+
+    def _learn_how_it_came_up(self) -> None:
+        if not self.life.take_report():
+            self._plan_next(self.has_lived)
+            return
+        self.has_lived = True
+        self.life.record_running()
+        for number in self.wishes:
+            os.kill(self.life.tree.main, number)
+
+    def _advance(self) -> bool:
+        """Nothing begins before its `forked` is in the inbox. True when all is done."""
+        self._reap()
+        if not self.inbox.write() or self.life.tree.main:
+            return False
+        if self.begin_at != NEVER:
+            if now() < self.begin_at:
+                return False
+            if not self.is_announced:
+                self.inbox.next_run()
+                self.life.begin_run()
+                self.is_announced = True
+            if self.inbox.write():
+                self._begin()
+            return False
+        self.drain_until = min(self.drain_until, now() + DRAIN)
+        return self.life.logs.run() or now() >= self.drain_until
+
+    def keep(self) -> None:
+        """`forked` of the first incarnation is in the inbox."""
+        self._begin()
+        while not self._advance():
+            ready = self.life.wait(NEVER if self.life.tree.main else self.begin_at, self.drain_until)
+            if self.life.report in ready:
+                self._learn_how_it_came_up()
+            if self.life.signals in ready:
+                for number in read_signals(self.life.signals):
+                    if number != signal.SIGCHLD:
+                        self._forward(number)
+            self.life.logs.run()
 
 
 def read_signals(fd: int) -> list[int]:
@@ -1219,7 +1396,7 @@ def read_signals(fd: int) -> list[int]:
     return [int.from_bytes(data[i : i + 4], sys.byteorder) for i in range(0, len(data), 128)]
 
 
-def take_over_signals() -> int:
+def take_over_signals(respawns: bool) -> int:
     """A signalfd for all we listen to. Dispositions are the default, for the child's sake and for waiting (SIGCHLD)."""
     signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
@@ -1228,7 +1405,7 @@ def take_over_signals() -> int:
         libc.syscall(RT_SIGACTION.get(os.uname().machine, -1), reserved, ctypes.create_string_buffer(128), None, 8)
     bits = ctypes.sizeof(ctypes.c_ulong) * 8
     mask = (ctypes.c_ulong * (1024 // bits))()
-    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD):
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD, *(FORWARDED if respawns else ())):
         mask[(number - 1) // bits] |= 1 << (number - 1) % bits
     fd = int(libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK))
     if fd < 0 or libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
@@ -1256,7 +1433,8 @@ def main() -> int:
     tidy_descriptors()
     if os.getsid(0) != os.getpid():
         os.setsid()
-    signals = take_over_signals()
+    libc.prctl(PR_SET_NAME, b"thermos-keeper" if orders.respawns else b"thermos-coordinator")  # for ps and pgrep
+    signals = take_over_signals(orders.respawns)
     inherited_umask = os.umask(0o022)
     inbox = Inbox(orders)
     inbox.open()
@@ -1265,8 +1443,13 @@ def main() -> int:
         life.record_setup_failed(orders.problem, errno.ENOTSUP if orders.problem == "unsupported" else errno.EINVAL)
     else:
         life.record_forked()
+        if orders.respawns:
+            Keeper(life).keep()
+            return DONE
         life.watch_owner()
         life.start_main()
+        if not life.tree.main:
+            life.logs.prune()
     life.live()
     return DONE
 

@@ -9,6 +9,7 @@
  */
 #include "coordinator.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -17,6 +18,7 @@
 #include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { CHUNK = 65536, BURST = 16 };
@@ -33,6 +35,7 @@ struct pump {
 static struct pump pumps[2] = {{.name = "stdout", .in = -1, .file = -1, .console = -1},
                                {.name = "stderr", .in = -1, .file = -1, .console = -1}};
 static int log_dir = -1;
+static int log_parent = -1; /* where the logs of all runs are; open while there may be something to prune */
 
 /* ---- opening, as the user */
 
@@ -95,7 +98,10 @@ static int enter_log_dir(void) {
         else
             errno = EPERM;
         int saved = errno;
-        close(fd);
+        if (!rest && orders.pruned_count)
+            log_parent = fd;
+        else
+            close(fd);
         errno = saved;
         fd = next;
     }
@@ -172,12 +178,12 @@ int open_logs(int *out, int *err) {
 
 /* After the fork: only what the pumps need is kept, so that we hold nobody's terminal or pipe open. */
 void leave_logs_to_child(int out, int err) {
-    if (out > TASK_DIR) {
+    if (out > TASK_DIR && !orders.respawn) { /* a kept command gets the same ones again */
         close(out);
         close(err);
     }
     for (int fd = 1; fd <= 2; fd++)
-        if (pumps[fd - 1].console != fd)
+        if (pumps[fd - 1].console != fd && !(orders.respawn && orders.destination == TO_CONSOLE))
             dup2(0, fd);
     if (pumps[0].in < 0 && log_dir >= 0) {
         close(log_dir);
@@ -266,6 +272,44 @@ static size_t file_share(const struct pump *p, const char *bytes, size_t n, int6
         return (size_t)(end + 1 - bytes);
     *full = p->line + (int64_t)n >= CHUNK;
     return n;
+}
+
+/* ---- pruning */
+
+/* Removes everything in a directory whose name begins with stdout or stderr; what is no file stays. */
+static void remove_logs(int dir) {
+    char entries[1024] __attribute__((aligned(8)));
+    ssize_t n;
+    while ((n = syscall(SYS_getdents64, dir, entries, sizeof entries)) > 0)
+        for (ssize_t i = 0; i < n;) {
+            struct dirent64 *entry = (struct dirent64 *)(entries + i);
+            for (int k = 0; k < 2; k++)
+                if (!strncmp(entry->d_name, pumps[k].name, strlen(pumps[k].name)))
+                    unlinkat(dir, entry->d_name, 0);
+            i += entry->d_reclen;
+        }
+}
+
+/* Logs of runs that nobody remembers any more, as the user whose they are. A directory in which something else lies
+ * stays; so does whatever can't be removed: who looks for space finds it there. */
+void prune_logs(void) {
+    if (log_parent < 0 || act_as_user())
+        return;
+    for (int i = 0; i < orders.pruned_count; i++) {
+        char name[32];
+        struct text t = {name, 0, sizeof name - 1};
+        put_number(&t, orders.pruned[i]);
+        name[t.len] = 0;
+        int dir = openat(log_parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (dir < 0)
+            continue; /* gone already, or no directory of ours */
+        remove_logs(dir);
+        close(dir);
+        unlinkat(log_parent, name, AT_REMOVEDIR);
+    }
+    act_as_self();
+    close(log_parent);
+    log_parent = -1;
 }
 
 /* ---- pumping */

@@ -79,6 +79,7 @@ static const struct { const char *key; int *value; const char *names[5]; } choic
     {"destination", &orders.destination, {"file", "console", "both", "none"}},
     {"mode", &orders.rotate, {"standard", "rotate"}},
     {"on_owner_death", &orders.stop_with_owner, {"keep", "stop"}},
+    {"respawn", &orders.respawn, {"0", "1"}},
 };
 
 /* All bytes of fd 0, however large, in pages of their own. */
@@ -127,6 +128,27 @@ static bool parse_groups(const char *value) {
     return true;
 }
 
+/* A comma-separated list of exit codes becomes a set. */
+static bool parse_codes(const char *value) {
+    while (*value) {
+        size_t n = strcspn(value, ",");
+        int64_t code;
+        if (!parse_number(value, value[n], 0, 255, &code))
+            return false;
+        orders.respawn_codes[code / 64] |= (uint64_t)1 << code % 64;
+        bool more = value[n] == ',';
+        value += n + more;
+        if (more && !*value)
+            return false;
+    }
+    return true;
+}
+
+static bool parse_pruned(const char *value) {
+    int64_t *run = &orders.pruned[orders.pruned_count];
+    return orders.pruned_count < PRUNED && parse_number(value, 0, 0, INT64_MAX, run) && ++orders.pruned_count;
+}
+
 static bool parse_limit(const char *value) {
     const char *soft = strchr(value, ':'), *hard = soft ? strchr(soft + 1, ':') : NULL;
     struct limit *l = &orders.limits[orders.limit_count];
@@ -143,6 +165,11 @@ static bool parse_owner(const char *value) {
            parse_number(start + 1, 0, 0, INT64_MAX, &orders.owner_start);
 }
 
+static const struct { const char *key; bool (*parse)(const char *value); } lists[] = {
+    {"groups", parse_groups},       {"rlimit", parse_limit}, {"owner", parse_owner},
+    {"respawn_codes", parse_codes}, {"prune", parse_pruned},
+};
+
 /* Takes one `key=value`; PROBLEM_UNSUPPORTED for an unknown key, PROBLEM_ORDERS for a value of no use, PROBLEM_NONE if all is well. */
 static int take_order(const char *key, char *value) {
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -158,22 +185,22 @@ static int take_order(const char *key, char *value) {
                     return *choices[i].value = n, PROBLEM_NONE;
             return PROBLEM_ORDERS;
         }
-    if (!strcmp(key, "groups"))
-        return parse_groups(value) ? PROBLEM_NONE : PROBLEM_ORDERS;
-    if (!strcmp(key, "rlimit"))
-        return parse_limit(value) ? PROBLEM_NONE : PROBLEM_ORDERS;
-    if (!strcmp(key, "owner"))
-        return parse_owner(value) ? PROBLEM_NONE : PROBLEM_ORDERS;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (!strcmp(key, lists[i].key))
+            return lists[i].parse(value) ? PROBLEM_NONE : PROBLEM_ORDERS;
     return PROBLEM_UNSUPPORTED;
 }
 
 /* Orders that are well-formed one by one can still make no sense together. */
 static bool orders_fit_together(void) {
+    for (int i = 0; i < orders.pruned_count; i++)
+        if (orders.pruned[i] == orders.run)
+            return false;
     bool file = orders.destination == TO_FILE || orders.destination == TO_BOTH;
     return (!file || (orders.log_base && *orders.log_base == '/' && orders.log_dir)) &&
            (!file || !orders.rotate || (orders.log_size && orders.log_backups)) &&
            (orders.group_count < 0 || (orders.uid >= 0 && orders.gid >= 0)) && *orders.arguments[0] == '/' &&
-           (!orders.stop_with_owner || orders.owner_pid) && strlen(orders.wake) < sizeof wake_token;
+           (!orders.stop_with_owner || (orders.owner_pid && !orders.respawn)) && strlen(orders.wake) < sizeof wake_token;
 }
 
 /* Everything but `arg` and `env` goes through take_order; those two become the vectors for execve. */

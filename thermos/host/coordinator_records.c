@@ -70,11 +70,11 @@ int64_t now_ms(void) {
 
 void rest_ms(int64_t ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
 
-
 enum { QUEUE = 6, RECORD = SCRATCH };
 static char queue[QUEUE][RECORD] __attribute__((aligned(4096)));
 static size_t lengths[QUEUE];
-static int queued, sequence;
+static int queued;
+int sequence;
 static int64_t write_wait = RETRY_MIN_MS;
 int inbox = -1;
 int64_t write_at = NEVER;
