@@ -75,7 +75,10 @@ def main(argv: list[str]) -> int:
         keep=given.keep,
         prefer_tree=given.tree,
     )
-    rows = measure_all(chosen, present, options, given.repeat, given.quiet, given.out)
+    try:
+        rows = measure_all(chosen, present, options, given.repeat, given.quiet, given.out)
+    finally:
+        _leave_in_order(options)
     print(render_report(rows, _head(given, present)))
     return 1 if any("failed" in row and row["contender"] == Ours.name for row in rows) else 0
 
@@ -124,6 +127,13 @@ def measure_one(case: Case, contender: Contender, options: Options, number: int)
         row.pop("figures", None)
         row["failed"] = str(error)
     return row
+
+
+def _leave_in_order(options: Options) -> None:
+    """Our directories, if nothing was to be kept in them."""
+    for directory in (options.work, options.log_work):
+        if directory.exists() and not any(directory.iterdir()):
+            directory.rmdir()
 
 
 def _log_work(given: argparse.Namespace) -> Path:

@@ -84,6 +84,7 @@ def test_tiny_sizes_say_nothing_about_targets() -> None:
 
 def test_cases_and_contenders_are_chosen_by_their_beginning() -> None:
     assert [case.name for case in cases.choose(["chain", "help"])] == ["chain-100", "chain-1000", "help"]
+    assert [case.name for case in cases.choose(["chain-100", "log-rotate-4k"])] == ["chain-100", "log-rotate-4k"]
     assert [c.name for c in contenders.choose(["s6"])] == ["bare Python", "s6"]
     with pytest.raises(ValueError, match="no case 'nonsense'"):
         cases.choose(["nonsense"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import contenders
 from bench.__main__ import main, measure_one
 from bench.cases import CASES
 from bench.cases.base import Case, Options
@@ -111,6 +112,20 @@ def test_waiting_for_something_that_lasts_fails(tmp_path: Path, native: Payload)
         begun = room.begin(Command(native.hold(room.marks_path, "0")))
         with pytest.raises(Failed, match=r"1 of 1 did not end in 0\.05 s"):
             room.wait_end(begun.pid, 0.05)
+
+
+def test_the_command_measures_reports_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, out = tmp_path / "work", tmp_path / "rows"
+    monkeypatch.setattr(contenders, "all_contenders", lambda: [Bare()])
+    assert main(["chain-100", "--quick", "--repeat", "2", "--work", str(work), "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    assert "| bare Python | 2 | " in told.out
+    assert "- kernel: " in told.out
+    assert told.err.count("chain-100") == 2
+    assert len(out.read_text().splitlines()) == 2
+    assert [path.name for path in work.glob("*") if path.name != "payload"] == []
 
 
 def test_results_of_two_runs_make_one_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
