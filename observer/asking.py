@@ -75,7 +75,10 @@ def part(request: web.Request, name: str) -> str:
 def rest(request: web.Request) -> tuple[str, ...]:
     """The path behind the last named component (`{path}`), as names. Raises Problem."""
     template = request.match_info.route.resource
-    depth = len(template.canonical.split("/")) - 1 if template is not None else 0
+    pattern = template.canonical.split("/") if template is not None else [""]
+    if pattern[-1] != "{path}":
+        return ()
+    depth = len(pattern) - 1
     try:
         return split_path("/".join(request.rel_url.raw_path.split("/")[depth:]))
     except Refused as error:

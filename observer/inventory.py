@@ -64,11 +64,13 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """Why a directory is watched: `root` of tasks, `key` of an active task, neither: it leads to roots."""
+    """Why a directory is watched: `root` of tasks, `key` of an active task, neither: it leads to roots. Only entries of
+    this `name` matter then; "": any."""
 
     path: str
     root: Path | None = None
     key: str = ""
+    name: str = ""
 
 
 class Inventory:
@@ -112,6 +114,11 @@ class Inventory:
         """Tasks of the same id under other roots."""
         return [self.tasks[key] for key in self.by_id.get(task.task_id, ()) if key != task.key]
 
+    @property
+    def watches(self) -> int:
+        """Directories that inotify watches for us."""
+        return len(self._watches)
+
     def active(self) -> list[Task]:
         return [task for task in self.tasks.values() if task.active]
 
@@ -139,7 +146,7 @@ class Inventory:
                 dirty[watch.key] = None
             elif watch.root is not None and not happening.mask & Mask.ISDIR:
                 names[(watch.root, happening.name)] = None
-            else:
+            elif watch.name in ("", happening.name):
                 self._stale = True
         for key in dirty:
             self._read(key)
@@ -157,6 +164,7 @@ class Inventory:
                 break
         for task in self.active():  # after arming: nothing is missed in between
             self._read(task.key)
+        self._stale = False  # what went meanwhile is for the next look
 
     def _look(self) -> bool:
         """One look at all places; True when new watches were armed."""
@@ -276,6 +284,9 @@ class Inventory:
         """Checkpoint roots below the work directory; on the way, wants watches where new ones would appear."""
         if self._places.mesos_root is None:
             return
+        if not self._places.mesos_root.is_dir():
+            _want_way_to(self._places.mesos_root, wanted)
+            return
         level = [str(self._places.mesos_root)]
         for name in _MESOS_LEVELS:
             if name == "*":
@@ -289,30 +300,28 @@ class Inventory:
                 if Path(path).is_dir():
                     below.append(path)
                 else:
-                    wanted[directory] = _Watch(directory)
+                    wanted[directory] = _Watch(directory, name=name)
             level = below
         for run_dir in level:
             root = Path(run_dir, "checkpoints")
             if root.is_dir() and not root.is_symlink():
                 yield root
             else:
-                wanted[run_dir] = _Watch(run_dir)
+                wanted[run_dir] = _Watch(run_dir, name="checkpoints")
 
     def _want_root(self, root: Path, wanted: dict[str, _Watch]) -> None:
         for directory in (root / "tasks" / "active", root / "tasks" / "finished"):
             if directory.is_dir():
                 wanted[str(directory)] = _Watch(str(directory), root=root)
             else:
-                existing = next((p for p in directory.parents if p.is_dir()), None)
-                if existing is not None:
-                    wanted.setdefault(str(existing), _Watch(str(existing)))
+                _want_way_to(directory, wanted)
 
     def _want_checkpoint(self, task: Task, wanted: dict[str, _Watch]) -> None:
         path = task.paths.checkpoint
         if path.is_dir():
             wanted[str(path)] = _Watch(str(path), key=task.key)
-        elif path.parent.is_dir():
-            wanted.setdefault(str(path.parent), _Watch(str(path.parent)))
+        else:
+            _want_way_to(path, wanted)
 
     def _arm(self, wanted: dict[str, _Watch]) -> bool:
         if self.inotify is None:
@@ -351,6 +360,19 @@ class Inventory:
         if self.inotify is not None:
             self.inotify.close()
             self.inotify = None
+
+
+def _want_way_to(path: Path, wanted: dict[str, _Watch]) -> None:
+    """The deepest directory there is on the way to `path`, for the next name on it."""
+    for child in (path, *path.parents):
+        parent = str(child.parent)
+        if child.parent.is_dir():
+            known = wanted.get(parent)
+            if known is None:
+                wanted[parent] = _Watch(parent, name=child.name)
+            elif known.root is None and not known.key and known.name != child.name:
+                wanted[parent] = _Watch(parent)
+            return
 
 
 def _mtime(path: Path) -> float | None:

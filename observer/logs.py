@@ -8,6 +8,7 @@ from its beginning; one that was deleted is said to be gone.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ MAX_PARTS = 1000
 
 #: A timestamp at the beginning of a line: ISO 8601 with a blank or T, optional bracket before.
 _STAMP = re.compile(rb"[\[(]?(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})")
+
+_TYPED = re.compile(r"(?:(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ])?(?P<time>[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)Z?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def tail_page(log: Log, length: int = PAGE) -> tuple[int, Chunk] | None:
     parts = list_parts(log)
     if not parts:
         return None
-    newest = next((part for part in parts if part.size), parts[0])
+    newest = parts[0] if parts[0].part == 0 else next((part for part in parts if part.size), parts[0])
     with opened(log.base, log.part(newest.part)) as file:
         return newest.part, read_page_before(file, file.size, length)
 
@@ -73,11 +76,15 @@ def page_at(log: Log, part: int, offset: int, length: int = PAGE, *, before: boo
         return read_page_before(file, offset, length) if before else read_lines(file, offset, length)
 
 
-def older_of(parts: tuple[LogPart, ...], part: int, begin: int) -> tuple[int, int] | None:
-    """Where the page before ends: in this part, or at the end of the next older one that isn't empty."""
-    if begin > 0:
-        return part, begin
-    return next(((p.part, p.size) for p in parts if p.part > part and p.size), None)
+def older_of(log: Log, parts: tuple[LogPart, ...], part: int, begin: int, length: int) -> tuple[int, int] | None:
+    """Where the page before begins: in this part, or in the next older one that isn't empty."""
+    before = (part, begin) if begin > 0 else next(((p.part, p.size) for p in parts if p.part > part and p.size), None)
+    if before is None:
+        return None
+    try:
+        return before[0], page_at(log, *before, length, before=True).offset
+    except (NoSuchFile, Refused):
+        return None  # it has just gone
 
 
 def newer_of(parts: tuple[LogPart, ...], part: int, end: int) -> tuple[int, int] | None:
@@ -203,9 +210,10 @@ def _lines_backwards(file: OpenFile, end: int) -> Iterator[tuple[int, bytes]]:
 def offset_at_time(log: Log, stamp: str) -> tuple[int, int] | None:
     """(part, offset) of the first line whose own timestamp is at or after `stamp` (`2026-11-22T17:03:21`), by bisection
     over each part; None when no line has one."""
-    wanted = stamp.replace("T", " ").encode("ascii", "replace")
+    parts = list_parts(log)
+    wanted = full_stamp(stamp, parts[0].modified_at).encode() if parts else b""
     best: tuple[int, int] | None = None
-    for each in list_parts(log):
+    for each in parts if wanted else ():
         try:
             with opened(log.base, log.part(each.part)) as file:
                 found = _bisect_time(file, wanted)
@@ -217,6 +225,16 @@ def offset_at_time(log: Log, stamp: str) -> tuple[int, int] | None:
         if first is not None and first[1] < wanted:
             break  # older parts are older still
     return best
+
+
+def full_stamp(text: str, modified_at: float) -> str:
+    """`2026-11-22 17:03:21` of what people type; without a date it is the day (UTC) of the last change of the log; ""
+    for what is no time."""
+    matched = _TYPED.fullmatch(text.strip())
+    if matched is None:
+        return ""
+    day = matched["day"] or f"{dt.datetime.fromtimestamp(modified_at, dt.UTC):%Y-%m-%d}"
+    return f"{day} {matched['time']}{':00' if len(matched['time']) == 5 else ''}"
 
 
 def _bisect_time(file: OpenFile, wanted: bytes) -> int | None:

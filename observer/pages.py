@@ -44,7 +44,6 @@ FRAGMENTS: dict[type, str] = {
     TaskView: "task_live",
     ProcessView: "process_live",
     LogView: "log_live",
-    LogView: "log_live",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from observer.asking import Problem, shorten
@@ -13,6 +14,7 @@ from observer.core.views import (
     Chunk,
     DirectoryView,
     FileView,
+    LogPart,
     LogView,
     Note,
     SearchView,
@@ -105,65 +107,88 @@ def log_bytes(source: Source, task: Task, process: str, run: int) -> int:
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
-def log_view(
-    source: Source,
-    task: Task,
-    where: tuple[str, int, str],
-    at: tuple[int, int] | None,
-    *,
-    before: bool = False,
-    query: str = "",
-    time: str = "",
-    length: int = PAGE,
-) -> LogView:
-    """A page of a log: the newest one, the one at (or before) a place, or the one at a time. Raises Problem."""
-    process, run, stream = where
-    log = log_of(source, task, process, run, stream)
+@dataclass(frozen=True, slots=True)
+class LogQuestion:
+    """What of a log is to be shown: the newest page, the one at (or before) a place, or at a time; and a search."""
+
+    process: str
+    run: int
+    stream: str
+    part: int | None = None
+    offset: int | None = None
+    before: bool = False
+    query: str = ""
+    search_part: int = 0
+    search_offset: int | None = None
+    time: str = ""
+    length: int = PAGE
+
+
+def log_view(source: Source, task: Task, asked: LogQuestion) -> LogView:
+    """A page of a log. Raises Problem."""
+    log = log_of(source, task, asked.process, asked.run, asked.stream)
     parts = list_parts(log)
     notes: list[Note] = []
-    found: SearchView | None = None
-    if query:
-        hits = search(log, query, *(at or (0, None)))
-        found = SearchView(query, tuple(hits.hits), hits.searched, hits.part, hits.offset)
-        at = None
-    if time:
-        at = offset_at_time(log, time)
-        if at is None:
-            notes.append(Note(f"no line with a timestamp at or after {shorten(time, 40)}"))
-    part, chunk = _page(log, at, before, length, notes)
-    record = source.record.processes.get(process)
-    numbers = tuple(sorted(record.runs, reverse=True)[:100]) if record else ()
-    known = source.record.run(process, run)
+    part, chunk = _page(log, parts, _place(log, parts, asked, notes), asked, notes)
+    record = source.record.processes.get(asked.process)
+    known = source.record.run(asked.process, asked.run)
     return LogView(
         head=head_of(source),
-        process=process,
-        run=run,
-        runs=numbers,
-        stream=stream,
+        process=asked.process,
+        run=asked.run,
+        runs=tuple(sorted(record.runs, reverse=True)[:100]) if record else (),
+        stream=asked.stream,
         parts=parts,
         part=part,
         chunk=chunk,
         live=known is not None and not known.terminal and source.active,
-        older=older_of(parts, part, chunk.offset) if chunk else None,
+        older=older_of(log, parts, part, chunk.offset, asked.length) if chunk else None,
         newer=newer_of(parts, part, chunk.end) if chunk else None,
-        search=found,
+        search=_search(log, asked),
         notes=tuple(notes),
     )
 
 
+def _search(log: Log, asked: LogQuestion) -> SearchView | None:
+    if not asked.query:
+        return None
+    found = search(log, asked.query, asked.search_part, asked.search_offset)
+    return SearchView(asked.query, tuple(found.hits), found.searched, found.part, found.offset)
+
+
+def _place(log: Log, parts: tuple[LogPart, ...], asked: LogQuestion, notes: list[Note]) -> tuple[int, int, bool] | None:
+    """(part, offset, before) of the page; None for the newest one."""
+    if asked.time:
+        found = offset_at_time(log, asked.time)
+        if found is not None:
+            return (*found, False)
+        notes.append(Note(f"no line begins with a time at or after {shorten(asked.time, 40)}"))
+        return None
+    if asked.part is None and asked.offset is None:
+        return None
+    part = asked.part or 0
+    if asked.offset is not None:
+        return part, asked.offset, asked.before
+    return part, next((p.size for p in parts if p.part == part), 0), True
+
+
 def _page(
-    log: Log, at: tuple[int, int] | None, before: bool, length: int, notes: list[Note]
+    log: Log, parts: tuple[LogPart, ...], place: tuple[int, int, bool] | None, asked: LogQuestion, notes: list[Note]
 ) -> tuple[int, Chunk | None]:
     try:
-        if at is not None:
-            return at[0], page_at(log, at[0], at[1], length, before=before)
-        page = tail_page(log, length)
+        if place is not None:
+            part, offset, before = place
+            return part, page_at(log, part, offset, asked.length, before=before)
+        page = tail_page(log, asked.length)
     except NoSuchFile as error:
         notes.append(Note(str(error)))
-        return at[0] if at else 0, None
+        return place[0] if place else 0, None
     except Refused as error:
         raise Problem(403, f"cannot show this: {error}") from error
-    return page if page is not None else (0, None)
+    if page is None:
+        notes.append(Note("there is no such log: nothing was written, or it was removed"))
+        return 0, None
+    return page
 
 
 def directory_view(source: Source, task: Task, names: tuple[str, ...]) -> DirectoryView:
@@ -197,6 +222,7 @@ def file_view(
                 chunk = read_page_before(file, file.size if offset is None else offset, length)
             else:
                 chunk = read_lines(file, offset or 0, length)
+            older = read_page_before(file, chunk.offset, length).offset if chunk.offset else None
             modified_at = max(0.0, file.modified_at)
     except NoSuchFile as error:
         raise Problem(404, str(error)) from error
@@ -207,7 +233,7 @@ def file_view(
         path=shown("/".join(path)),
         href=encode_path(path),
         chunk=chunk,
-        older=chunk.offset if chunk.offset > 0 else None,
+        older=older,
         newer=chunk.end if chunk.end < chunk.size else None,
         modified_at=modified_at,
     )
