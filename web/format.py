@@ -43,6 +43,11 @@ def ago(at: float, now: float) -> Markup:
     return Markup('<time datetime="{}" data-since="{:.3f}">{}</time>').format(iso(at), at, age_words(now - at))
 
 
+def stamp(at: float) -> str:
+    """As log lines begin: to the second, without a zone."""
+    return f"{moment(at):%Y-%m-%d %H:%M:%S}" if at else ""
+
+
 def age_words(seconds: float) -> str:
     """One unit, as the script writes it too."""
     whole = max(0, int(seconds))

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
+from web.core.ansi import visible
+
 Value = str | int | float | None
 
 
@@ -29,7 +31,7 @@ def attributes(values: dict[str, Value]) -> str:
         text = number(value) if isinstance(value, int | float) else value
         if name == "href" and not is_own_path(text):
             raise ValueError(f"a picture may link to this server only, not to {text!r}")
-        parts.append(f' {name}="{escape(text)}"')
+        parts.append(f' {name}="{escape(visible(text))}"')
     return "".join(parts)
 
 
@@ -40,8 +42,12 @@ def is_own_path(url: str) -> bool:
 
 def el(tag: str, *children: str, **values: Value) -> Markup:
     """`<tag …>children</tag>`; children that are no Markup are escaped."""
-    body = Markup("").join(children)
+    body = Markup("").join(_safe(child) for child in children)
     return Markup(f"<{tag}{attributes(values)}>{body}</{tag}>")
+
+
+def _safe(text: str) -> str:
+    return text if isinstance(text, Markup) else visible(text)
 
 
 def join(parts: Iterable[str]) -> Markup:

@@ -12,7 +12,8 @@
 
   async function fetchHtml(url) {
     const answer = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-store" });
-    if (!answer.ok && answer.status !== 404) throw new Error(answer.status);
+    if (answer.status === 404) throw new Error("this is gone; the page shows what was last seen");
+    if (!answer.ok) throw new Error("the server answers " + answer.status + "; trying again");
     return new DOMParser().parseFromString(await answer.text(), "text/html").body;
   }
 
@@ -57,7 +58,7 @@
         if (again) await quiet(past() ? 30 : 250);
       } while (again);
       if (past()) say("looking at the past", false); else if (!body.dataset.events || source?.readyState === 1) say("live", true);
-    } catch { say("server does not answer; trying again", false); }
+    } catch (error) { say(error instanceof TypeError ? "the server does not answer; trying again" : error.message, false); }
     running = false;
   }
 
@@ -139,7 +140,7 @@
         while (rounds++ < 200 && await step());
         if (state.ended && before) { say("the run has ended", false); log.dataset.live = ""; button.hidden = true; return; }
         say("following", true);
-      } catch { say("server does not answer; trying again", false); }
+      } catch (error) { say(error instanceof TypeError ? "the server does not answer; trying again" : error.message, false); }
     }
   }
   button.addEventListener("click", () => { state.follow = !state.follow; if (state.follow) log.scrollTop = log.scrollHeight; show(); });
