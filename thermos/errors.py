@@ -19,6 +19,8 @@ class Exit(IntEnum):
     KILLED = 4  # the task was killed
     LOST = 5  # the task was lost
     NOT_OWNER = 6  # somebody else owns the task, or it can't be owned
+    INTERNAL = 70  # an internal error, please report it; a keeper starts the runner again
+    HOST = 71  # a kept runner could not own its task now (disk full); its keeper tries again
     INTERRUPTED = 130  # interrupted twice; the task was killed at once
 
 

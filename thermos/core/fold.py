@@ -48,6 +48,9 @@ from thermos.core.states import (
 #: Runs of a process whose details are kept; failed ones among the last three times as many.
 KEEP_RUNS = 100
 
+#: So many of the runs that were forgotten last are remembered by number: their logs are to be removed.
+KEEP_FORGOTTEN = 8
+
 
 class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One attempt of a process. Times are wall seconds unless they end in _mono."""
@@ -104,6 +107,7 @@ class ProcessRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     losses: int = 0
     restarts: int = 0  # runs that ended because somebody asked for it, however they ended
     runs: dict[int, Run] = {}
+    forgotten: list[int] = []  # the last few runs whose details were dropped
 
     @property
     def last(self) -> Run | None:
@@ -287,6 +291,7 @@ def _forget_old_runs(process: ProcessRecord) -> None:
             return
         if run.settled and (run.state is not ProcessState.FAILED or number < floor):
             del process.runs[number]
+            process.forgotten = [*process.forgotten[1 - KEEP_FORGOTTEN :], number]
             return
 
 

@@ -189,7 +189,7 @@ def open_checkpoint(paths: TaskPaths, kernel: Kernel, *, create: bool) -> Checkp
         raise HostError(f"cannot use the checkpoint directory {paths.checkpoint}: {error.strerror}") from error
     opened = [dir_fd]
     try:
-        _check_owner(paths.checkpoint, kernel.fstat(dir_fd), kernel)
+        check_owner(paths.checkpoint, kernel.fstat(dir_fd), kernel)
         wake_fd = _open_wake(paths, kernel, dir_fd)
         opened.append(wake_fd)
         runner_fd = _lock_runner(paths, kernel, dir_fd)
@@ -207,7 +207,7 @@ def _close_all(kernel: Kernel, fds: list[int]) -> None:
         kernel.close(fd)
 
 
-def _check_owner(path: Path, status: os.stat_result, kernel: Kernel) -> None:
+def check_owner(path: Path, status: os.stat_result, kernel: Kernel) -> None:
     """A checkpoint that another user may write could name strangers' pids."""
     if status.st_uid != kernel.geteuid():
         raise HostError(f"cannot trust {path}: it belongs to uid {status.st_uid}, not to uid {kernel.geteuid()}")
@@ -236,7 +236,7 @@ def _lock_runner(paths: TaskPaths, kernel: Kernel, dir_fd: int) -> int:
             status = kernel.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise HostError(f"cannot use {paths.runner}: it is not a file")
-            _check_owner(paths.runner, status, kernel)
+            check_owner(paths.runner, status, kernel)
             if kernel.lock(fd):
                 if kernel.stat("runner", dir_fd=dir_fd, follow=False).st_ino == status.st_ino:
                     return fd

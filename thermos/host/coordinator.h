@@ -20,7 +20,8 @@
 #define RETRY_MAX_MS ((int64_t)5000)
 
 enum { DONE = 0, SUPERSEDED = 3, BUSY = 4, UNUSABLE = 100, BROKEN = 111 }; /* exit codes */
-enum { TASK_DIR = 3, SCRATCH = 8192, PRUNED = 32 }; /* fd 3; a buffer's size; how many runs may be pruned */
+enum { TASK_DIR = 3, SCRATCH = 8192, PRUNED = 32, LOG_NAME = 24 };
+/* fd 3; a buffer's size; how many runs may be pruned; room for log_file */
 
 /* ---- coordinator_orders.c: what we were told to do */
 
@@ -32,7 +33,7 @@ struct limit {
 };
 
 struct orders { /* numbers are -1 and texts NULL where nothing was ordered */
-    char *process, *inbox, *wake, *cwd, *chroot, *cgroup, *log_base, *log_dir;
+    char *process, *inbox, *wake, *cwd, *chroot, *cgroup, *log_base, *log_dir, *log_file;
     char **arguments, **environment;
     int64_t run, scan_from, umask, uid, gid, log_size, log_backups;
     int64_t stop_signal, stop_wait, owner_wait, owner_pid, owner_start;

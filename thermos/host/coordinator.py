@@ -94,7 +94,7 @@ NUMBERS = {
     "stop_wait": (0, 2**61),
     "owner_wait": (0, 2**61),
 }
-TEXTS = ("process", "inbox", "wake", "cwd", "chroot", "cgroup", "log_base", "log_dir")
+TEXTS = ("process", "inbox", "wake", "cwd", "chroot", "cgroup", "log_base", "log_dir", "log_file")
 CHOICES = {
     "destination": (b"file", b"console", b"both", b"none"),
     "mode": (b"standard", b"rotate"),
@@ -201,8 +201,13 @@ class Orders:
             and self.arguments[0][:1] == b"/"
             and (self.choices["on_owner_death"] == b"keep" or (self.owner is not None and not self.respawns))
             and self.numbers["run"] not in self.pruned
+            and ("log_file" not in self.texts or (self.respawns and to_file and self._has_log_name()))
             and len(self.texts["wake"]) < 256
         )
+
+    def _has_log_name(self) -> bool:
+        name = self.texts["log_file"]
+        return 0 < len(name) < 24 and name[:1] != b"." and b"/" not in name
 
     @property
     def rotates(self) -> bool:
@@ -820,11 +825,15 @@ class Logs:
             return [1, 2]
         with self.as_user():
             self.directory = self._enter()
-            files = [(name, *self.open_file(name)) for name in ("stdout", "stderr")]
+            one = self.orders.texts.get("log_file")
+            names = ["stdout", "stderr"] if one is None else [os.fsdecode(one)]
+            files = [(name, *self.open_file(name)) for name in names]
         if not self.rotates and self.destination == b"file":
             os.close(self.directory)
-            return [fd for _, fd, _ in files]
-        return [self._prepare_pump(*file) for file in files]
+            ends = [fd for _, fd, _ in files]
+        else:
+            ends = [self._prepare_pump(*file) for file in files]
+        return [ends[0], ends[-1]]
 
     def _enter(self) -> int:
         """log_base as it is, then every component of log_dir, made if need be, without following links."""
@@ -870,13 +879,13 @@ class Logs:
         if uid is not None and os.geteuid() == 0:
             os.fchown(end, uid, -1)  # so that the child can open /dev/stdout anew
         if self.destination == b"both":
-            pump.attach_console(1 if name == "stdout" else 2)
+            pump.attach_console(2 if name == "stderr" else 1)
         self.pumps.append(pump)
         return end
 
     def leave_to_child(self, ends: list[int]) -> None:
         """After the fork: only what the pumps need is kept, so that we hold nobody's terminal or pipe open."""
-        for fd in ends:
+        for fd in set(ends):
             if fd > TASK_DIR and not self.orders.respawns:  # a kept command gets the same ones again
                 os.close(fd)
         keeps_console = self.orders.respawns and self.destination == b"console"

@@ -162,17 +162,20 @@ int open_logs(int *out, int *err) {
         return 0;
     if (act_as_user())
         return -1;
+    int streams = orders.log_file ? 1 : 2;
+    if (orders.log_file)
+        pumps[0].name = orders.log_file; /* both go there */
     log_dir = enter_log_dir();
-    for (int i = 0; i < 2 && log_dir >= 0; i++)
+    for (int i = 0; i < streams && log_dir >= 0; i++)
         ends[i] = pumps[i].file = open_log(pumps[i].name, &pumps[i].size);
     act_as_self();
-    if (log_dir < 0 || pumps[0].file < 0 || pumps[1].file < 0)
+    if (log_dir < 0 || pumps[0].file < 0 || pumps[streams - 1].file < 0)
         return -1;
-    for (int i = 0; i < 2 && (orders.rotate || orders.destination == TO_BOTH); i++)
+    for (int i = 0; i < streams && (orders.rotate || orders.destination == TO_BOTH); i++)
         if (prepare_pump(&pumps[i], i + 1, &ends[i]))
             return -1;
     *out = ends[0];
-    *err = ends[1];
+    *err = ends[streams - 1];
     return 0;
 }
 
@@ -194,7 +197,7 @@ void leave_logs_to_child(int out, int err) {
 /* ---- rotation */
 
 static const char *numbered(const char *name, int64_t number, char *room) {
-    struct text t = {room, 0, 31};
+    struct text t = {room, 0, LOG_NAME + 7};
     put(&t, name);
     put(&t, ".");
     put_number(&t, number);
@@ -204,7 +207,7 @@ static const char *numbered(const char *name, int64_t number, char *room) {
 
 /* name.1 to the first gap move up by one; the last falls off. Then the file itself becomes name.1. */
 static int shift_backups(const char *name) {
-    char from[32], to[32];
+    char from[LOG_NAME + 8], to[LOG_NAME + 8];
     struct stat s;
     int64_t top = 1;
     while (top < orders.log_backups && !fstatat(log_dir, numbered(name, top, from), &s, AT_SYMLINK_NOFOLLOW))

@@ -61,7 +61,7 @@ void *pages(size_t size) {
 static const struct { const char *key; char **value; } texts[] = {
     {"process", &orders.process}, {"inbox", &orders.inbox}, {"wake", &orders.wake},
     {"cwd", &orders.cwd},         {"chroot", &orders.chroot}, {"cgroup", &orders.cgroup},
-    {"log_base", &orders.log_base}, {"log_dir", &orders.log_dir},
+    {"log_base", &orders.log_base}, {"log_dir", &orders.log_dir}, {"log_file", &orders.log_file},
 };
 static const struct { const char *key; int64_t *value, min, max; } numbers[] = {
     {"run", &orders.run, 0, INT64_MAX},
@@ -191,6 +191,11 @@ static int take_order(const char *key, char *value) {
     return PROBLEM_UNSUPPORTED;
 }
 
+/* A plain file name, short enough for the numbers of its backups. */
+static bool is_log_name(const char *name) {
+    return *name && *name != '.' && strlen(name) < LOG_NAME && !strchr(name, '/');
+}
+
 /* Orders that are well-formed one by one can still make no sense together. */
 static bool orders_fit_together(void) {
     for (int i = 0; i < orders.pruned_count; i++)
@@ -200,6 +205,7 @@ static bool orders_fit_together(void) {
     return (!file || (orders.log_base && *orders.log_base == '/' && orders.log_dir)) &&
            (!file || !orders.rotate || (orders.log_size && orders.log_backups)) &&
            (orders.group_count < 0 || (orders.uid >= 0 && orders.gid >= 0)) && *orders.arguments[0] == '/' &&
+           (!orders.log_file || (orders.respawn && file && is_log_name(orders.log_file))) &&
            (!orders.stop_with_owner || (orders.owner_pid && !orders.respawn)) && strlen(orders.wake) < sizeof wake_token;
 }
 
