@@ -17,7 +17,6 @@ back-off; `trouble` says so in one line.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections import deque
 from collections.abc import Callable
@@ -29,28 +28,26 @@ from thermos.core.lifecycle import Lifecycle
 from thermos.core.planner import Planner, Standing
 from thermos.core.records import (
     AnyRecord,
-    Exited,
     Forked,
-    Gone,
     Lost,
     Released,
     Request,
     Restart,
     SetupFailed,
     Starting,
-    Stopped,
     TaskStatus,
     encode_record,
 )
 from thermos.core.states import Outcome, ProcessState, TaskState
 from thermos.errors import Bug
+from thermos.host.burial import Respawns, records_of_end
 from thermos.host.checkpoint import CannotRecord, Checkpoint
 from thermos.host.inboxes import Inboxes
 from thermos.host.kernel import Kernel
 from thermos.host.minders import CannotWatch, Minder, Minders
-from thermos.host.proctree import Swept, exit_of, sweep
-from thermos.host.spawn import OrderForm, RunOrder, Settings, find_coordinator
-from thermos.host.users import UnknownUser, resolve_user
+from thermos.host.proctree import Swept, sweep
+from thermos.host.spawn import Settings, Spawner
+from thermos.host.users import UnknownUser
 from thermos.model import ProcessSpec, TaskSpec
 
 #: A `runner` file longer than this is replaced by a snapshot; an inbox longer than that begins anew.
@@ -62,12 +59,6 @@ _STALL_FIRST, _STALL_MAX = 0.1, 5.0
 
 #: So many seconds may pass between the embedder's look at the clock and the last record that is read then.
 _CLOCK_SLACK = 1.0
-
-#: Exit codes of a coordinator that recorded nothing, and will not do so next time (docs/coordinator.md).
-_HOPELESS = (100, 111)
-_BUSY = 4
-_RESPAWN_DELAY = 0.1
-_RESPAWN_TRIES = 5
 
 OnRecord = Callable[[AnyRecord, Applied], None]
 
@@ -94,20 +85,18 @@ class Runner:
         self._on_record = on_record
         self._life = Lifecycle(spec, run_limit=settings.run_limit)
         self._specs: dict[str, ProcessSpec] = {p.name: p for p in spec.processes}
-        self._form = OrderForm(settings)
+        self._spawner = Spawner(settings, kernel, checkpoint.paths.task_id, checkpoint.dir_fd)
         self._inboxes = Inboxes(checkpoint, kernel, self._specs)
         self._minders = Minders(kernel, checkpoint.wake_fd)
         self._dead: list[Minder] = []  # coordinators that ended
         self._unwatched: dict[tuple[str, int], int] = {}  # coordinators to watch: our child's pid, 0: as recorded
         self._swept: dict[tuple[str, int], Swept] = {}
         self._todo: deque[Action] = deque()
-        self._respawns: dict[tuple[str, int], tuple[float, int]] = {}  # (when, tries so far)
+        self._respawns = Respawns()
         self._pending: deque[Request] = deque()  # requests that are not recorded yet
         self._stall = 0.0
         self._newest = 0.0  # mono of the last mirrored record
         self._compact_above = MAX_RUNNER_FILE
-        me = kernel.proc_stat(kernel.getpid())
-        self._me = (kernel.getpid(), me.start if me else 0)
 
     # what an embedder calls -----------------------------------------------------------------------
     def fileno(self) -> int:
@@ -218,7 +207,7 @@ class Runner:
 
     def _adopt_or_begin(self, run: Run, now: Now) -> None:
         if run.state is ProcessState.WAITING:
-            self._respawns[run.process, run.number] = (now.mono, 0)
+            self._respawns.add((run.process, run.number), now)
         else:
             self._unwatched.setdefault((run.process, run.number), 0)
 
@@ -309,10 +298,7 @@ class Runner:
         return Now(now.wall + late, now.mono + late) if 0 < late < _CLOCK_SLACK else now
 
     def _plan_wake(self, decided: float | None) -> None:
-        moments = [when for when, _ in self._respawns.values() if when != float("inf")]
-        if decided is not None:
-            moments.append(decided)
-        self.next_wake = min(moments, default=None)
+        self.next_wake = min((w for w in (decided, self._respawns.next_wake) if w is not None), default=None)
 
     def _perform(self, action: Action, now: Now) -> None:
         """The only place that turns a decision into an effect; asked again after CannotRecord."""
@@ -375,22 +361,11 @@ class Runner:
 
     def _spawn(self, run: Run, now: Now) -> None:
         """Start the coordinator of a run; that it can't be started is a failed set-up."""
-        order = RunOrder(
-            process=self._specs[run.process],
-            run=run.number,
-            nonce=run.nonce,
-            offset=run.offset,
-            wake=self._inboxes.wake_token(run.process),
-            stop_wait=self._stop_wait(run.process, now),
-            owner=self._me,
-        )
+        name = run.process
         try:
-            if self.settings.setuid:
-                resolve_user(self.settings.user.name)  # gone since the task began? Better than to run as a stray number
-            program, argv = find_coordinator()
-            label = f"{self.checkpoint.paths.task_id}/{run.process}/{run.number}"
-            orders = self._form.render(order)
-            pid = self._kernel.spawn(program, (*argv, label), orders, self.checkpoint.dir_fd)
+            wake = self._inboxes.wake_token(name)
+            forgotten = self.task.processes[name].forgotten
+            pid = self._spawner.spawn(run, self._specs[name], wake, self._stop_wait(name, now), forgotten)
         except UnknownUser as error:
             self._setup_failed(run, "user", 0, str(error), now)
         except OSError as error:
@@ -463,72 +438,29 @@ class Runner:
             if run is None or run.settled or minder.key in self._minders:
                 continue
             if run.state is ProcessState.WAITING:
-                self._never_came(run, minder.status, now)
+                hopeless = self._respawns.never_came(minder.key, minder.status, now)
+                if hopeless:
+                    self._setup_failed(run, "coordinator", 0, hopeless, now)
             else:
                 lost[minder.key] = run
         unswept = [run for key, run in lost.items() if key not in self._swept]
         if unswept:
             self._swept |= sweep(unswept, self._kernel)
         for key, run in lost.items():
-            self._append_end(run, self._swept.get(key, Swept()), now)
+            rebooted = run.boot not in ("", self._kernel.boot_id())
+            for record in records_of_end(run, self._swept.get(key, Swept()), rebooted, now):
+                self.append(record)
         self._dead.clear()
         self._swept.clear()
 
-    def _append_end(self, run: Run, swept: Swept, now: Now) -> None:
-        """LOST, unless the kernel still knew how the main ended."""
-        process, number = run.process, run.number
-        if run.terminal:
-            self.append(Gone(at=now.wall, mono=now.mono, process=process, run=number))
-        elif swept.main_status is not None:
-            code, signum = exit_of(swept.main_status)
-            if swept.killed or swept.refused:
-                self.append(_receipt(run, swept, now))
-            self.append(Exited(at=now.wall, mono=now.mono, process=process, run=number, code=code, signal=signum))
-        else:
-            rebooted = run.boot not in ("", self._kernel.boot_id())
-            reason = "the host was restarted" if rebooted else "its coordinator died"
-            killed, refused = swept.killed, swept.refused
-            self.append(
-                Lost(
-                    at=now.wall,
-                    mono=now.mono,
-                    process=process,
-                    run=number,
-                    reason=reason,
-                    killed=killed,
-                    refused=refused,
-                )
-            )
-
-    def _never_came(self, run: Run, status: int | None, now: Now) -> None:
-        """A coordinator ended before it recorded anything: try the same run again, a few times."""
-        code = os.waitstatus_to_exitcode(status) if status is not None else None
-        _, tries = self._respawns.get((run.process, run.number), (0.0, 0))
-        if code in _HOPELESS or (code != _BUSY and tries >= _RESPAWN_TRIES):
-            self._respawns.pop((run.process, run.number), None)
-            self._setup_failed(run, "coordinator", 0, f"the coordinator ended with {code} before it began", now)
-            return
-        self._respawns[run.process, run.number] = (now.mono + _RESPAWN_DELAY * tries, tries + 1)
-
     def _respawn_due(self, now: Now) -> None:
-        for (process, number), (when, tries) in list(self._respawns.items()):
-            run = self.task.run(process, number)
+        """Begin again what was never begun."""
+        for key in self._respawns:
+            run = self.task.run(*key)
             if run is None or run.state is not ProcessState.WAITING:
-                del self._respawns[process, number]
-            elif when <= now.mono and (process, number) not in self._minders:
+                self._respawns.drop(key)
+        for key in self._respawns.due(now):
+            run = self.task.run(*key)
+            if run is not None and key not in self._minders:
                 self._spawn(run, now)
-                self._respawns[process, number] = (float("inf"), tries)
-
-
-def _receipt(run: Run, swept: Swept, now: Now) -> Stopped:
-    """Who had to be killed after the main had ended by itself and its coordinator was gone."""
-    return Stopped(
-        at=now.wall,
-        mono=now.mono,
-        process=run.process,
-        run=run.number,
-        why="kill",
-        killed=swept.killed,
-        killed_count=len(swept.killed),
-        refused=swept.refused,
-    )
+                self._respawns.spawned(key)

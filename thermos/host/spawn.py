@@ -1,16 +1,17 @@
-"""Orders for a coordinator: from the model of a process to the bytes of docs/coordinator.md. Pure but for the lookup
-of the program itself."""
+"""Orders for a coordinator: from the model of a process to the bytes of docs/coordinator.md."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thermos.host.users import Identity
+from thermos.core.fold import Run
+from thermos.host.kernel import Kernel
+from thermos.host.program import spawn_coordinator
+from thermos.host.users import Identity, resolve_user
 from thermos.model import LoggerSpec, ProcessSpec
 from thermos.paths import inbox_name
 
@@ -43,18 +44,6 @@ class Settings:
     owner_wait: float = 0.0  # seconds
 
 
-_HERE = Path(__file__).parent
-_BUILT = str(_HERE / "thermos-coordinator")
-_PYTHON_ARGV = ("thermos-coordinator", "-I", "-S", "-E", str(_HERE / "coordinator.py"))
-
-
-def find_coordinator() -> tuple[str, tuple[str, ...]]:
-    """(program, leading arguments): the C one where it was built, else the Python one of the same contract."""
-    if os.access(_BUILT, os.X_OK) and not os.environ.get("THERMOS_PYTHON_COORDINATOR"):
-        return _BUILT, ("thermos-coordinator",)
-    return sys.executable, _PYTHON_ARGV
-
-
 @dataclass(frozen=True, slots=True)
 class RunOrder:
     """One run to start."""
@@ -66,6 +55,7 @@ class RunOrder:
     wake: int  # index of the process; comes back through the FIFO
     stop_wait: float  # seconds
     owner: tuple[int, int]  # pid, start ticks
+    prune: Sequence[int] = ()  # older runs whose logs nobody needs
 
 
 class OrderForm:
@@ -73,7 +63,7 @@ class OrderForm:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._always = _render(_settled_fields(settings))
+        self._always = render_fields(_settled_fields(settings))
         self._profile = f"{settings.sandbox}/.thermos_profile"
         self._log_base, self._log_prefix = settings.log_dir, ""
         if settings.log_dir.is_relative_to(settings.sandbox) and settings.log_dir != settings.sandbox:
@@ -82,7 +72,7 @@ class OrderForm:
 
     def render(self, order: RunOrder) -> bytes:
         """The bytes on fd 0 of the coordinator."""
-        return b"1\0" + self._always + _render(self._fields(order))
+        return b"1\0" + self._always + render_fields(self._fields(order))
 
     def _fields(self, order: RunOrder) -> Iterator[tuple[str, object]]:
         process, settings = order.process, self._settings
@@ -102,6 +92,8 @@ class OrderForm:
         yield "log_dir", f"{self._log_prefix}{process.name}/{order.run}"
         yield "log_size", logger.log_size
         yield "log_backups", logger.backups
+        for number in order.prune:
+            yield "prune", number
         yield "stop_wait", max(0, round(order.stop_wait * 1000))
         if settings.on_owner_death != "keep":
             yield "owner", "{}:{}".format(*order.owner)
@@ -133,5 +125,27 @@ def _settled_fields(settings: Settings) -> Iterator[tuple[str, object]]:
         yield "owner_wait", max(0, round(settings.owner_wait * 1000))
 
 
-def _render(fields: Iterator[tuple[str, object]]) -> bytes:
+def render_fields(fields: Iterator[tuple[str, object]]) -> bytes:
     return "".join([f"{key}={value}\0" for key, value in fields]).encode("utf-8", "surrogateescape")
+
+
+class Spawner:
+    """Starts the coordinators of one task."""
+
+    def __init__(self, settings: Settings, kernel: Kernel, task_id: str, checkpoint_fd: int) -> None:
+        self._settings = settings
+        self._kernel = kernel
+        self._task_id = task_id
+        self._checkpoint_fd = checkpoint_fd
+        self._form = OrderForm(settings)
+        me = kernel.proc_stat(kernel.getpid())
+        self._owner = (kernel.getpid(), me.start if me else 0)
+
+    def spawn(self, run: Run, process: ProcessSpec, wake: int, stop_wait: float, prune: Sequence[int] = ()) -> int:
+        """The pid of the new coordinator, our child; it removes the logs of the runs to `prune`. Raises OSError,
+        UnknownUser."""
+        if self._settings.setuid:
+            resolve_user(self._settings.user.name)  # gone since the task began? Better than to run as a stray number
+        order = RunOrder(process, run.number, run.nonce, run.offset, wake, stop_wait, self._owner, prune)
+        label = f"{self._task_id}/{process.name}/{run.number}"
+        return spawn_coordinator(self._kernel, label, self._form.render(order), self._checkpoint_fd)

@@ -13,11 +13,11 @@ import pytest
 from tests.thermos.host.conftest import MakeStage
 from tests.thermos.host.faults import Fault
 from tests.thermos.host.puppets import Puppet, Stage, kinds, process
-from thermos import runner as runner_module
 from thermos.core.fold import Run
 from thermos.core.records import Exited, Lost
 from thermos.core.states import ProcessState, TaskState
 from thermos.host import proctree
+from thermos.host import spawn as spawn_module
 from thermos.host.spawn import RUN_MARKER
 from thermos.host.users import UnknownUser
 
@@ -467,7 +467,7 @@ def test_a_user_that_vanished_between_two_runs_is_a_failed_set_up(
         if not there:
             raise UnknownUser(f"unknown user {name!r} on this host")
 
-    monkeypatch.setattr(runner_module, "resolve_user", resolve)
+    monkeypatch.setattr(spawn_module, "resolve_user", resolve)
     stage.own()
     there.clear()
     stage.puppet("a").come_up()

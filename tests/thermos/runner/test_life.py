@@ -12,9 +12,9 @@ from tests.thermos.host.faults import Fault
 from tests.thermos.runner.conftest import MakeRig
 from tests.thermos.runner.rig import Rig, process, wait_ended
 from thermos import clock
-from thermos import runner as runner_module
 from thermos.core.states import ProcessState, TaskState
 from thermos.errors import NotOwner
+from thermos.host import program as program_module
 from thermos.runner import Runner
 
 STUBBORN = "trap '' TERM; echo up > bell; while :; do sleep 1000; done"
@@ -146,7 +146,7 @@ def test_force_kills_the_live_runner_and_its_processes_go_on(make_rig: MakeRig) 
 
 def test_a_coordinator_that_is_missing_is_a_failed_set_up(make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = make_rig(process("p", "true"))
-    monkeypatch.setattr(runner_module, "find_coordinator", lambda: (str(rig.sandbox / "nothing"), ("x",)))
+    monkeypatch.setattr(program_module, "find_coordinator", lambda: (str(rig.sandbox / "nothing"), ("x",)))
     task = rig.finish(rig.own())
     run = task.processes["p"].runs[0]
     assert task.state is TaskState.FAILED

@@ -14,11 +14,11 @@ import pytest
 
 from tests.thermos.runner.rig import MortalKernel, Rig, process, wait_ended
 from thermos import clock
-from thermos import runner as runner_module
 from thermos.core.states import ProcessState, TaskState
 from thermos.errors import HostError
+from thermos.host import program as program_module
 from thermos.host.kernel import Kernel
-from thermos.host.spawn import find_coordinator
+from thermos.host.program import find_coordinator
 from thermos.host.users import Identity, current_user
 
 NOBODY = 65534
@@ -34,7 +34,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         program, argv = find_coordinator()
         if len(argv) == 1:
             shutil.copy(program, place / "thermos-coordinator")
-            monkeypatch.setattr(runner_module, "find_coordinator", lambda: (str(place / "thermos-coordinator"), argv))
+            monkeypatch.setattr(program_module, "find_coordinator", lambda: (str(place / "thermos-coordinator"), argv))
         for path in (place, *place.iterdir()):
             os.chown(path, NOBODY, NOBODY)
         place.chmod(0o755)
