@@ -32,7 +32,8 @@ RETRY_MIN, RETRY_MAX, LOCK_WAIT, DRAIN = 0.1, 5.0, 2.0, 2.0
 KILL_MIN, KILL_MAX = 0.01, 1.0
 CHUNK, BURST, NAMED = 65536, 16, 32
 PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36
-BACK_OFF_MIN, BACK_OFF_MAX, LONG_LIFE = 0.1, 30.0, 60.0
+BACK_OFF_MIN, BACK_OFF_MAX = 0.1, 30.0
+LONG_LIFE = 60.0
 #: What a keeper passes on to its command.
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "loongarch64": 134, "ppc64le": 173, "s390x": 174}

@@ -34,25 +34,31 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def build() -> Iterator[Callable[..., Program]]:
-    """build(name, blind=…, childless=…): a program, compiled or copied where other users can reach it."""
+    """build(name, variant): a program, compiled or copied where other users can reach it."""
     place = Path(tempfile.mkdtemp(prefix="coordinator-"))
     place.chmod(0o755)
-    made: dict[tuple[str, bool, bool], Program] = {}
+    made: dict[tuple[str, str], Program] = {}
 
-    def make(name: str, blind: bool = False, childless: bool = False) -> Program:
-        """`blind`: as if there were no /proc. `childless`: as if the kernel had no children files."""
-        key = (name, blind, childless)
-        if key not in made:
-            target = place / "-".join(map(str, key))
-            made[key] = _compile(target, blind, childless) if name == "c" else _copy(target, blind, childless)
-        return made[key]
+    def make(name: str, variant: str = "") -> Program:
+        if (name, variant) not in made:
+            target = place / f"{name}-{variant}"
+            made[name, variant] = _compile(target, variant) if name == "c" else _copy(target, variant)
+        return made[name, variant]
 
     yield make
     shutil.rmtree(place)
 
 
-def _compile(target: Path, blind: bool, childless: bool) -> Program:
-    flags = ["-Werror"] + ['-DPROC="/proc-is-missing"'] * blind + ['-DCHILDREN="no-such-file"'] * childless
+#: Variants: a flag for the compiler, and what to replace by what in the Python program.
+VARIANTS = {
+    "blind": ('-DPROC="/proc-is-missing"', 'PROC = "/proc"', 'PROC = "/proc-is-missing"'),  # as if there were no /proc
+    "childless": ('-DCHILDREN="no-such-file"', 'CHILDREN = "children"', 'CHILDREN = "no-such-file"'),
+    "hasty": ("-DLONG_LIFE_MS=500", "LONG_LIFE = 60.0", "LONG_LIFE = 0.5"),  # a long life is soon lived
+}
+
+
+def _compile(target: Path, variant: str) -> Program:
+    flags = ["-Werror", *([VARIANTS[variant][0]] if variant else [])]
     setup, here = setuptools.setup, Path.cwd()
     setuptools.setup = lambda **_: None
     os.chdir(ROOT)
@@ -61,19 +67,17 @@ def _compile(target: Path, blind: bool, childless: bool) -> Program:
     finally:
         setuptools.setup = setup
         os.chdir(here)
-    return Program("c", (str(target),), has_proc=not blind)
+    return Program("c", (str(target),), has_proc=variant != "blind")
 
 
-def _copy(target: Path, blind: bool, childless: bool) -> Program:
+def _copy(target: Path, variant: str) -> Program:
     text = (ROOT / "thermos/host/coordinator.py").read_text()
-    for wanted, old, new in (
-        (blind, 'PROC = "/proc"', 'PROC = "/proc-is-missing"'),
-        (childless, 'CHILDREN = "children"', 'CHILDREN = "no-such-file"'),
-    ):
+    if variant:
+        _, old, new = VARIANTS[variant]
         assert text.count(old) == 1
-        text = text.replace(old, new) if wanted else text
+        text = text.replace(old, new)
     target.write_text(text)
-    return Program("python", (sys.executable, *PYTHON_FLAGS, str(target)), has_proc=not blind)
+    return Program("python", (sys.executable, *PYTHON_FLAGS, str(target)), has_proc=variant != "blind")
 
 
 @pytest.fixture(params=PROGRAMS)

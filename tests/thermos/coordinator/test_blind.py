@@ -26,12 +26,12 @@ from tests.thermos.coordinator.test_stop import APP, pids, stopped
 
 @pytest.fixture(params=PROGRAMS)
 def childless(request: pytest.FixtureRequest, build: Callable[..., Program], new_host: Callable[..., Host]) -> Host:
-    return new_host(build(request.param, childless=True))
+    return new_host(build(request.param, "childless"))
 
 
 @pytest.fixture(params=PROGRAMS)
 def blind(request: pytest.FixtureRequest, build: Callable[..., Program], new_host: Callable[..., Host]) -> Host:
-    return new_host(build(request.param, blind=True))
+    return new_host(build(request.param, "blind"))
 
 
 def test_without_children_files_all_of_proc_is_read(childless: Host) -> None:
