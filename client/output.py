@@ -63,13 +63,17 @@ class Output:
         except OSError:  # nobody reads any more, or the terminal is gone
             self._give_up()
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Write what is left, waiting for the reader."""
         try:
             while self._queue:
                 self._took(os.write(self._fd, self._queue[0]))
         except OSError:
             self._give_up()
+
+    def close(self) -> None:
+        """Write what is left, waiting for the reader; the last call."""
+        self.wait()
         if self._own != self._fd:
             os.close(self._own)
             self._own = self._fd

@@ -77,6 +77,21 @@ def date_time(at: float) -> str:
     return f"{dt.datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
 
 
+def size_words(size: float) -> str:
+    """`0 B`, `980 B`, `12 KB`, `3.4 MB`, `512 MB`, `1.2 GB`; units of 1024."""
+    units = ("B", "KB", "MB", "GB", "TB")
+    unit = 0
+    while size >= 999.5 and unit < len(units) - 1:
+        size /= 1024
+        unit += 1
+    return f"{size:.1f} {units[unit]}" if 0 < size < 9.95 and unit else f"{size:.0f} {units[unit]}"
+
+
+def cores(rate: float) -> str:
+    """CPU seconds per second: `0.00`, `0.53`, `3.1`, `12`."""
+    return f"{rate:.2f}" if rate < 9.995 else f"{rate:.0f}"
+
+
 def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count} {noun if count == 1 else nouns or noun + 's'}"
 

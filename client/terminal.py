@@ -23,6 +23,7 @@ STYLES = {
     "green": "32",
     "yellow": "33",
     "blue": "34",
+    "magenta": "35",
     "cyan": "36",
     "bold red": "1;31",
     "bold green": "1;32",

@@ -15,6 +15,7 @@ import msgspec
 from client.output import Output
 from client.terminal import Frame, paint_line
 from client.thermos.live import live_lines
+from client.thermos.meters import Meters
 from client.thermos.plain import event_line
 from client.thermos.tails import tail_lines
 from client.thermos.view import View
@@ -23,19 +24,22 @@ from thermos.core.fold import Applied, Run, TaskRecord
 from thermos.core.records import AnyRecord, Exited
 from thermos.core.states import Outcome, ProcessState
 from thermos.model import TaskSpec
+from thermos.monitor.watch import Watch
 
 #: A live tree is drawn at most so often (seconds), and once a second while a clock runs.
 _FRAME_GAP = 0.05
 _TICK = 1.0
 #: A stuck output is tried again after this.
-_STUCK_GAP = 0.25
+STUCK_GAP = 0.25
 _NOTES = 3
 
 
 class Display(Protocol):
-    """`next_look` (mono) is when `on_turn` wants to be called again at the latest; None: after the next event."""
+    """`next_look` (mono) is when `on_turn` wants to be called again at the latest; None: after the next event. It wants
+    to be called, too, when `watch` (if there is one) becomes readable."""
 
     next_look: float | None
+    watch: Watch | None
 
     def on_record(self, record: AnyRecord, applied: Applied) -> None: ...
     def attach(self, task: Callable[[], TaskRecord], view: View) -> None: ...
@@ -57,6 +61,7 @@ class Plain:
 
     def __init__(self, output: Output, task_id: str, spec: TaskSpec) -> None:
         self.next_look: float | None = None
+        self.watch: Watch | None = None
         self._output = output
         self._specs = {p.name: p for p in spec.processes}
         self._task: Callable[[], TaskRecord] = TaskRecord
@@ -78,7 +83,7 @@ class Plain:
 
     def on_turn(self, now: Now) -> None:
         self._output.flush()
-        self.next_look = now.mono + _STUCK_GAP if self._output.pending else None
+        self.next_look = now.mono + STUCK_GAP if self._output.pending else None
 
     def close(self, now: Now) -> None:
         self._output.flush()
@@ -89,6 +94,7 @@ class JsonLines:
 
     def __init__(self, output: Output) -> None:
         self.next_look: float | None = None
+        self.watch: Watch | None = None
         self._output = output
         self._encoder = msgspec.json.Encoder()
 
@@ -107,7 +113,7 @@ class JsonLines:
 
     def on_turn(self, now: Now) -> None:
         self._output.flush()
-        self.next_look = now.mono + _STUCK_GAP if self._output.pending else None
+        self.next_look = now.mono + STUCK_GAP if self._output.pending else None
 
     def close(self, now: Now) -> None:
         self._output.flush()
@@ -118,6 +124,7 @@ class Live:
 
     def __init__(self, output: Output, task_id: str, *, colours: bool) -> None:
         self.next_look: float | None = None
+        self.watch: Watch | None = None
         self._output = output
         self._task_id = task_id
         self._colours = colours
@@ -129,6 +136,7 @@ class Live:
         self._unread: dict[str, Run] = {}  # failed runs whose stderr was not looked at yet
         self._dirty = True
         self._drawn_at = 0.0
+        self._meters = Meters()
 
     def attach(self, task: Callable[[], TaskRecord], view: View) -> None:
         self._task, self._view = task, view
@@ -146,7 +154,7 @@ class Live:
     def on_turn(self, now: Now) -> None:
         self._output.flush()
         if self._output.pending:
-            self.next_look = now.mono + _STUCK_GAP
+            self.next_look = now.mono + STUCK_GAP
         elif self._dirty and now.mono - self._drawn_at < _FRAME_GAP:
             self.next_look = self._drawn_at + _FRAME_GAP
         elif self._dirty or (self.next_look is not None and self.next_look <= now.mono):
@@ -169,7 +177,14 @@ class Live:
         task = self._task()
         self._read_hints(task)
         lines, ticks = live_lines(
-            self._task_id, self._view, task, now, max(2, size.lines - 1), self._hints, list(self._notes)
+            self._task_id,
+            self._view,
+            task,
+            now,
+            max(2, size.lines - 1),
+            self._hints,
+            list(self._notes),
+            self._meters.usages(task, now.mono),
         )
         text = self._frame.draw([paint_line(line, size.columns - 1, colours=self._colours) for line in lines])
         if text:

@@ -6,7 +6,6 @@ Only standalone roots are looked into, unless --mesos-root is given: what Mesos 
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import sys
@@ -18,19 +17,17 @@ import click
 from client.context import search_roots, user_name, usual_roots
 from client.exits import complain, echo_lines
 from client.render import duration
+from client.thermos.minding import check_ours, settings_for
 from client.thermos.options import inherited, search_options
 from client.thermos.tasks import KnownTask, matcher, read_tasks
 from thermos.clock import now
-from thermos.core.records import Header, Request
+from thermos.core.records import Request
 from thermos.core.states import TaskState
 from thermos.errors import Exit, HostError, NotOwner, ThermosError, UserError
 from thermos.host.kernel import Kernel
 from thermos.host.loop import Loop
-from thermos.host.spawn import Settings
-from thermos.host.users import Identity, UnknownUser, resolve_user
 from thermos.monitor.detect import find_tasks
 from thermos.monitor.follow import Attendance, TaskView, read_task
-from thermos.paths import TaskPaths
 from thermos.recovery import load_active, own_task
 
 EPILOG = """
@@ -149,10 +146,10 @@ def _wait_for_runner(view: TaskView, pidfd: int, kernel: Kernel) -> None:
 
 def end_unattended(view: TaskView, kernel: Kernel, force: bool) -> TaskState | None:
     """Take the task over and end it here. Raises HostError, NotOwner."""
-    paths, header = view.paths, view.task.header
-    _check_ours(paths, view, kernel)
-    spec = load_active(paths)
-    if spec is None or header is None:
+    paths = view.paths
+    check_ours("kill", view, kernel)
+    spec, settings = load_active(paths), settings_for(view)
+    if spec is None or settings is None:
         raise HostError(f"cannot kill task {paths.task_id}: {paths.active} is gone")
     at = now()
     reason = f"thermos kill by {user_name(kernel.geteuid())}"
@@ -160,7 +157,7 @@ def end_unattended(view: TaskView, kernel: Kernel, force: bool) -> TaskState | N
         at=at.wall, mono=at.mono, want=TaskState.KILLED, grace=0.0 if force else None, finalize=not force, reason=reason
     )
     try:
-        runner = own_task(spec, paths, settings_of(header), kernel, at, force=force, wanted=wanted)
+        runner = own_task(spec, paths, settings, kernel, at, force=force, wanted=wanted)
     except NotOwner as error:
         raise NotOwner(f"cannot kill task {paths.task_id}: {error}; try again") from error
     loop = Loop(runner, now)
@@ -170,36 +167,3 @@ def end_unattended(view: TaskView, kernel: Kernel, force: bool) -> TaskState | N
         loop.close()
         runner.close()
     return runner.task.state
-
-
-def _check_ours(paths: TaskPaths, view: TaskView, kernel: Kernel) -> None:
-    """Who may not take a task over is told whose it is, not which file could not be opened."""
-    try:
-        uid = kernel.stat(paths.checkpoint).st_uid
-    except OSError as error:
-        raise HostError(f"cannot kill task {paths.task_id}: {paths.checkpoint}: {error.strerror}") from error
-    if uid != kernel.geteuid():
-        minded = view.attendance is Attendance.ATTENDED and view.task.owner is not None
-        who = f"its runner (pid {view.task.owner.pid})" if minded and view.task.owner is not None else "it"
-        raise HostError(
-            f"cannot kill task {paths.task_id}: {who} belongs to {user_name(uid)}; "
-            f"run this as {user_name(uid)}{', e.g. with sudo' if not uid else ''}"
-        )
-
-
-def settings_of(header: Header) -> Settings:
-    """How the task's processes are run, as far as its header tells."""
-    try:
-        user = resolve_user(header.user)
-    except UnknownUser:
-        user = Identity(header.user, header.uid, header.uid, (), header.sandbox)
-    return Settings(
-        sandbox=Path(header.sandbox),
-        log_dir=Path(header.log_dir),
-        user=user,
-        hostname=header.hostname,
-        ports=header.ports,
-        setuid=header.uid != os.geteuid(),
-        chroot=header.chroot,
-        path=os.environ.get("PATH", os.defpath),
-    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from client.render import duration, fit, pad, plural, running_clock, width_of
+from collections.abc import Mapping
+
+from client.render import cores, duration, fit, pad, plural, running_clock, size_words, width_of
 from client.terminal import Segment, StyledLine
 from client.thermos.view import Headline, Mark, Row, View
 from thermos.clock import Now
 from thermos.core.fold import TaskRecord
 from thermos.core.states import ProcessState, TaskState
+from thermos.core.usage import NO_USAGE, Usage, add
 
 _SIGNS: dict[Mark, Segment] = {
     Mark.FAILED: ("✗", "bold red"),
@@ -33,15 +36,24 @@ _NAME_COLUMNS = 32
 
 
 def live_lines(
-    task_id: str, view: View, task: TaskRecord, now: Now, rows: int, hints: dict[str, str], notes: list[str]
+    task_id: str,
+    view: View,
+    task: TaskRecord,
+    now: Now,
+    rows: int,
+    hints: dict[str, str],
+    notes: list[str],
+    usages: Mapping[str, Usage] | None = None,
 ) -> tuple[list[StyledLine], bool]:
-    """(at most `rows` lines, whether they change by time alone). `hints`: process -> last line of its stderr."""
+    """(at most `rows` lines, whether they change by time alone). `hints`: process -> last line of its stderr; `usages`:
+    process -> what its run uses, where that is known."""
+    usages = usages or {}
     headline = view.headline(task, now)
     room = max(1, rows - 1 - len(notes))
     total = len(view.order)
     shown = view.rows(task, now, room if total <= room else max(0, room - 1))
-    lines: list[StyledLine] = [_headline(task_id, headline, task)]
-    lines += _rows(shown, hints)
+    lines: list[StyledLine] = [_headline(task_id, headline, task, add(usages.values()))]
+    lines += _rows(shown, hints, usages)
     if len(shown) < total:
         lines.append([(f"  … {plural(total - len(shown), 'more process', 'more processes')}", "dim")])
     lines += [[(note, "yellow")] for note in notes]
@@ -49,23 +61,28 @@ def live_lines(
     return lines[:rows], ticks
 
 
-def _headline(task_id: str, headline: Headline, task: TaskRecord) -> StyledLine:
+def _headline(task_id: str, headline: Headline, task: TaskRecord, usage: Usage) -> StyledLine:
     clock = duration if task.terminal else running_clock
     style = _STATE_STYLES.get(task.state, "bold") if task.state is not None else "bold"
     line = [(task_id, "bold"), (" ", ""), (headline.state, style), (f"  {clock(headline.seconds)}", "")]
     line.append((f"  {headline.counts}", "dim"))
+    if usage.procs:
+        line.append((f"  cpu {cores(usage.cpu)}  ram {size_words(usage.ram)}", ""))
     if headline.note:
         line.append((f"  {headline.note}", "yellow"))
     return line
 
 
-def _rows(rows: list[Row], hints: dict[str, str]) -> list[StyledLine]:
+def _rows(rows: list[Row], hints: dict[str, str], usages: Mapping[str, Usage]) -> list[StyledLine]:
     names = {row.process: "  " * min(row.level, _DEEPEST) + row.process for row in rows}
     width = min(_NAME_COLUMNS, max(map(width_of, names.values()), default=0))
-    return [_row(row, names[row.process], width, hints.get(row.process, "")) for row in rows]
+    return [
+        _row(row, names[row.process], width, hints.get(row.process, ""), usages.get(row.process, NO_USAGE))
+        for row in rows
+    ]
 
 
-def _row(row: Row, name: str, width: int, hint: str) -> StyledLine:
+def _row(row: Row, name: str, width: int, hint: str, usage: Usage) -> StyledLine:
     sign, style = _SIGNS[row.mark]
     quiet = "dim" if row.mark in (Mark.BLOCKED, Mark.IDLE, Mark.READY) else ""
     line = [(f"  {sign} ", style), (pad(name, width), quiet), (f" {row.state:<8}", quiet or style)]
@@ -75,6 +92,8 @@ def _row(row: Row, name: str, width: int, hint: str) -> StyledLine:
         line.append((f" run {row.run:<3} {took:>9}", ""))
     if row.pid:
         line.append((f"  pid {row.pid}", "dim"))
+    if usage.procs and row.mark is Mark.RUNNING:
+        line.append((f"  cpu {cores(usage.cpu):>5}  ram {size_words(usage.ram):>7}", ""))
     if row.note:
         line.append((f"  {row.note}", "red" if row.mark is Mark.FAILED else "yellow"))
     if hint and (row.mark is Mark.FAILED or row.state == ProcessState.FAILED):

@@ -19,7 +19,12 @@ VERBS: dict[str, str] = {
     "check": "Say everything that is wrong with a config.",
     "inspect": "Show a task as it would run: bound, with its ports and graph.",
     "status": "Show the tasks of this host.",
+    "tail": "Show the end of a process's output.",
     "kill": "End active tasks.",
+    "restart": "Restart processes of an active task.",
+    "attach": "Mind an active task in the foreground.",
+    "detach": "Let a task go on as a daemon.",
+    "observer": "Show every task of this host in the browser, live.",
 }
 
 

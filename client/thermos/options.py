@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from thermos.model import LogDestination, LogMode
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -30,6 +32,35 @@ def config_options(function: F) -> F:
         click.option("-P", "--port", "ports", metavar="NAME:PORT", multiple=True, help="Bind a port."),
         click.option("-E", "--environment", "--bind", "binds", metavar="NAME=VALUE", multiple=True,
                      help="Bind a reference, e.g. profile.instances=3."),
+    )(function)  # fmt: skip
+
+
+def running_options(function: F) -> F:
+    """What says where and how a task runs, and how that is shown."""
+    return _together(
+        click.option("--root", metavar="PATH",
+                     help="Checkpoint root.  [default: /var/run/thermos, ~/.local/state/thermos]"),
+        click.option("--task-id", "--task_id", metavar="ID", help="Id of the task.  [default: NAME-DATE-TIME]"),
+        click.option("--sandbox", metavar="PATH", help="Where the processes run.  [default: ROOT/sandboxes/ID]"),
+        click.option("--auto-ports", is_flag=True, help="Pick a free port for every port that is not given."),
+        click.option("--user", metavar="NAME", help="Run processes as this user (only root may).  [default: yourself]"),
+        click.option("--hostname", "host", metavar="NAME", help="The name of this host in bindings and records."),
+        click.option("--enable-chroot", "--enable_chroot", "chroot", is_flag=True, help="chroot into the sandbox."),
+        click.option("--preserve-env", "--preserve_env", is_flag=True, help="Processes get this environment too."),
+        click.option("--process-logger-destination", "--process_logger_destination", "log_destination",
+                     type=click.Choice([str(d) for d in LogDestination]), default="file", help="Where output goes."),
+        click.option("--process-logger-mode", "--process_logger_mode", "log_mode",
+                     type=click.Choice([str(m) for m in LogMode]), default="standard",
+                     help="Whether logs are rotated."),
+        click.option("--rotate-log-size-mb", "--rotate_log_size_mb", "log_size", type=click.IntRange(1), default=100,
+                     help="Rotate a log that is longer."),
+        click.option("--rotate-log-backups", "--rotate_log_backups", "log_backups", type=click.IntRange(1), default=5,
+                     help="Rotated logs to keep."),
+        click.option("--daemon", is_flag=True, help="Run in the background, with a runner that is kept alive."),
+        click.option("--follow", is_flag=True, help="Show what the processes write, each line after its process."),
+        click.option("--force", is_flag=True, help="Take the task over even if its runner lives: that one is killed."),
+        click.option("--plain", is_flag=True, help="Plain lines on a terminal too."),
+        output_option,
     )(function)  # fmt: skip
 
 

@@ -86,6 +86,8 @@ def _what_next(spec: ProcessSpec | None, task: TaskRecord) -> str:
     if spec is None or task.state is not TaskState.ACTIVE:
         return ""
     record = task.processes.get(spec.name)
+    if record is not None and record.last is not None and record.last.restart:
+        return "; starts again"
     if standing(spec, record, 0) is Standing.READY:
         return f"; retry in {countdown(spec.min_duration)}{failures_note(spec, task)}"
     if standing(spec, record, 0) is Standing.FINISHED:

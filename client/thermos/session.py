@@ -40,6 +40,8 @@ class Session:
         self._look_at: float | None = None  # a timer of the loop is set for then
         self._loop = Loop(runner, now)
         display.attach(lambda: runner.task, view)
+        if display.watch is not None and display.watch.fileno() >= 0:
+            self._loop.add_reader(display.watch.fileno(), self._on_files)
 
     def run(self) -> Ended:
         """To be called with signals blocked."""
@@ -88,6 +90,9 @@ class Session:
         if look is not None and (self._look_at is None or look < self._look_at):
             self._look_at = look
             self._loop.call_at(look, self._on_look)
+
+    def _on_files(self, at: Now) -> None:
+        """As `_on_look`."""
 
     def _on_look(self, at: Now) -> None:
         """The turn that this timer makes is all that is wanted."""

@@ -10,18 +10,21 @@ import resource
 import sys
 from dataclasses import replace
 
+from msgspec import structs
+
 from client.exits import guard
 from client.output import Output
 from client.render import plural
 from client.thermos.displays import Display, JsonLines, Live, Plain
-from client.thermos.orders import Orders, decode_orders
+from client.thermos.orders import Orders, decode_orders, save_orders
 from client.thermos.session import Ended, Session
+from client.thermos.streams import Follow
 from client.thermos.summary import EXIT_OF, render_summary, summary_json
 from client.thermos.tails import tail_lines
 from client.thermos.view import View
 from thermos.clock import now
 from thermos.core.fold import Run, TaskRecord
-from thermos.errors import Exit, NotOwner
+from thermos.errors import Exit, HostError, NotOwner
 from thermos.host.kernel import Kernel
 from thermos.host.spawn import Settings
 from thermos.model import LogDestination
@@ -52,8 +55,21 @@ def stay(orders: Orders) -> int:
     runner = _own(orders, kernel, display)
     if before is not None and before.readable:
         display.note(_adopted(orders.task_id, before), now())
+    _keep_orders(orders, display)
     ended = Session(runner, display, View(orders.spec, runner.planner_of)).run()
     return _finish(orders, ended, display, output)
+
+
+def _keep_orders(orders: Orders, display: Display) -> None:
+    """For whoever minds the task after us. A keeper's runner was started with them, and takes over by force once."""
+    if orders.daemon and not orders.force:
+        return
+    try:
+        save_orders(structs.replace(orders, force=False))
+    except HostError as error:
+        display.note(
+            f"{error.strerror if isinstance(error, OSError) else error}; the next runner must be told again", now()
+        )
 
 
 def _own(orders: Orders, kernel: Kernel, display: Display) -> Runner:
@@ -98,21 +114,39 @@ def choose_display(output: Output, orders: Orders) -> Display:
         return JsonLines(output)
     loggers = [process.logger or orders.settings.logger for process in orders.spec.processes]
     on_console = any(logger.destination in (LogDestination.CONSOLE, LogDestination.BOTH) for logger in loggers)
-    if orders.plain or on_console or not os.isatty(1) or os.environ.get("TERM", "dumb") in ("", "dumb"):
+    if orders.follow:
+        return Follow(output, orders.spec, colours=os.isatty(1) and "NO_COLOR" not in os.environ)
+    if (
+        orders.daemon
+        or orders.plain
+        or on_console
+        or not os.isatty(1)
+        or os.environ.get("TERM", "dumb") in ("", "dumb")
+    ):
         return Plain(output, orders.task_id, orders.spec)
     return Live(output, orders.task_id, colours="NO_COLOR" not in os.environ)
 
 
 def _finish(orders: Orders, ended: Ended, display: Display, output: Output) -> int:
-    task, code = ended.task, exit_code(ended)
+    code = exit_code(ended)
+    if ended.let_go and not isinstance(display, JsonLines):
+        output.write(
+            f"let go of task {orders.task_id}: it goes on without us, `thermos attach {orders.task_id}` returns\n"
+        )
+    else:
+        finish_words(orders, ended.task, display, output, code)
+    output.close()
+    return code
+
+
+def finish_words(orders: Orders, task: TaskRecord, display: Display, output: Output, code: Exit | None = None) -> Exit:
+    """Say how the task ended; the exit code that says the same."""
+    code = exit_code(Ended(task, False, False)) if code is None else code
     if isinstance(display, JsonLines):
         display.emit(summary_json(orders.task_id, task, code))
-    elif ended.let_go:
-        output.write(f"let go of task {orders.task_id}: its processes go on; run it again to take over\n")
     else:
         for line in render_summary(orders.task_id, orders.spec, task, lambda run: _tail(task, run)):
             output.write(f"{line}\n")
-    output.close()
     return code
 
 

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from client.context import user_name
-from client.thermos.kill import end_unattended, settings_of
+from client.thermos.kill import end_unattended
+from client.thermos.minding import settings_of
 from tests.client.room import Room, alive
 from tests.thermos.core import samples
 from thermos.core.records import Header

@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import struct
 from pathlib import Path
 
 #: MODIFY, MOVED_TO, CREATE, DELETE_SELF; ONLYDIR.
 _MASK = 0x2 | 0x80 | 0x100 | 0x400 | 0x1000000
 _LOOK = 0.2
+_EVENT = struct.Struct("iIII")
 
 
 class Watch:
@@ -22,7 +24,7 @@ class Watch:
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = int(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-        self._watched: set[Path] = set()
+        self._watched: dict[Path, int] = {}
         self._blind: set[Path] = set()
 
     def fileno(self) -> int:
@@ -38,22 +40,42 @@ class Watch:
         """Watch this one too; one that can't be watched now is tried again with the next `wait`."""
         if directory in self._watched:
             return
-        done = self._fd >= 0 and self._libc.inotify_add_watch(self._fd, os.fsencode(directory), _MASK) >= 0
-        (self._watched if done else self._blind).add(directory)
-        if done:
+        number = self._libc.inotify_add_watch(self._fd, os.fsencode(directory), _MASK) if self._fd >= 0 else -1
+        if number < 0:
+            self._blind.add(directory)
+        else:
+            self._watched[directory] = number
             self._blind.discard(directory)
 
-    def drain(self) -> None:
-        """Forget what has happened; whoever calls looks at everything now."""
-        if self._fd < 0:
-            return
-        try:
-            while os.read(self._fd, 65536):
-                pass
-        except BlockingIOError:
-            pass
+    def drop(self, directory: Path) -> None:
+        """Watch it no longer."""
+        self._blind.discard(directory)
+        number = self._watched.pop(directory, None)
+        if number is not None:
+            self._libc.inotify_rm_watch(self._fd, number)
+
+    def drain(self) -> set[Path]:
+        """The directories in which something happened since the last call, and those that can't be watched."""
+        changed = self._take_events() | self._blind
         for directory in list(self._blind):
             self.add(directory)
+        return changed
+
+    def _take_events(self) -> set[Path]:
+        if self._fd < 0:
+            return set()
+        numbers: set[int] = set()
+        try:
+            while data := os.read(self._fd, 65536):
+                at = 0
+                while at < len(data):
+                    number, _, _, length = _EVENT.unpack_from(data, at)
+                    numbers.add(number)
+                    at += _EVENT.size + length
+        except BlockingIOError:
+            pass
+        every = -1 in numbers  # the queue overflowed
+        return {directory for directory, number in self._watched.items() if every or number in numbers}
 
     def wait(self, seconds: float | None = None, *more: int) -> None:
         """Until something happened there, one of `more` (descriptors) is readable, or the time is over."""
