@@ -57,6 +57,9 @@ MAX_INBOX_FILE = 1024 * 1024
 #: Back-off after a record could not be written, seconds.
 _STALL_FIRST, _STALL_MAX = 0.1, 5.0
 
+#: Seconds that coordinators get to leave when everything is recorded.
+_LEAVE_PATIENCE = 1.0
+
 #: So many seconds may pass between the embedder's look at the clock and the last record that is read then.
 _CLOCK_SLACK = 1.0
 
@@ -95,6 +98,7 @@ class Runner:
         self._respawns = Respawns()
         self._pending: deque[Request] = deque()  # requests that are not recorded yet
         self._stall = 0.0
+        self._finished_at: float | None = None
         self._newest = 0.0  # mono of the last mirrored record
         self._compact_above = MAX_RUNNER_FILE
 
@@ -279,8 +283,7 @@ class Runner:
         self._respawn_due(now)
         if not self._todo:
             if self.task.terminal:
-                self.checkpoint.finish()
-                self.close()
+                self._finish(now)
                 return False
             decision = self._life.decide(self.task, now)
             self._todo.extend(decision.actions)
@@ -290,6 +293,17 @@ class Runner:
             self._perform(self._todo[0], now)
             self._todo.popleft()
         return acted
+
+    def _finish(self, now: Now) -> None:
+        """File the task under finished; then let the last coordinators leave, so that none becomes a zombie of the
+        embedder's. One that does not leave (its process can't be killed) is not waited for long."""
+        if self._finished_at is None:
+            self.checkpoint.finish()
+            self._finished_at = now.mono
+        if not self._minders or now.mono >= self._finished_at + _LEAVE_PATIENCE:
+            self.close()
+        else:
+            self.next_wake = self._finished_at + _LEAVE_PATIENCE
 
     def _after_records(self, now: Now) -> Now:
         """What was recorded after the embedder looked at its clock is no future: what follows from it comes later. A

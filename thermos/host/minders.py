@@ -47,6 +47,10 @@ class Minders:
     def fileno(self) -> int:
         return self._epoll.fileno()
 
+    def __len__(self) -> int:
+        """How many are alive, superseded ones too."""
+        return len(self._of_fd)
+
     def __contains__(self, key: tuple[str, int]) -> bool:
         return key in self._of_run
 
