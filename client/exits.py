@@ -70,7 +70,7 @@ def guard(program: str, command: Callable[[], object]) -> int:
             traceback.print_exc()
         text = " ".join(str(error).split())
         complain(program, f"internal error: {type(error).__name__}: {text}; set {TRACEBACK}=1 to see it")
-        return Exit.FAILED
+        return Exit.INTERNAL
 
 
 def echo_lines(lines: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from client.thermos.options import output_option, search_options
 from client.thermos.orders import Orders, become_runner
 from client.thermos.signals import block_signals
 from client.thermos.stay import choose_display, finish_words
+from client.thermos.suggest import task_ids
 from client.thermos.watching import Watching
 from thermos.host.kernel import Kernel
 
@@ -36,7 +37,7 @@ Exit codes: as of `thermos run`: 0 success, 1 failed, 4 killed, 5 lost,
 
 
 @click.command("attach", epilog=EPILOG)
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=task_ids(active=True))
 @click.option("--watch", is_flag=True, help="Own nothing: only look, until the task is over or you go.")
 @click.option("--follow", is_flag=True, help="Show what the processes write, each line after its process.")
 @click.option("--force", is_flag=True, help="Don't ask a living runner: kill it.")

@@ -14,6 +14,7 @@ from client.thermos.chosen import choose_task
 from client.thermos.daemon import start, started_json, started_lines
 from client.thermos.minding import check_ours, check_under_way, environment_of, orders_for, take_from_runner
 from client.thermos.options import output_option, search_options
+from client.thermos.suggest import task_ids
 from thermos.host.kernel import Kernel
 from thermos.monitor.follow import Attendance
 
@@ -32,7 +33,7 @@ Exit codes: 0 a daemon minds it, 1 it can't, 6 the task is over.
 
 
 @click.command("detach", epilog=EPILOG)
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=task_ids(active=True))
 @search_options
 @output_option
 @click.pass_context

@@ -19,6 +19,7 @@ from client.exits import complain, echo_lines
 from client.render import duration
 from client.thermos.minding import check_ours, settings_for
 from client.thermos.options import inherited, search_options
+from client.thermos.suggest import task_ids
 from client.thermos.tasks import KnownTask, matcher, read_tasks
 from thermos.clock import now
 from thermos.core.records import Request
@@ -45,7 +46,7 @@ _LOOK_MS = 500
 
 
 @click.command("kill", epilog=EPILOG)
-@click.argument("patterns", metavar="REGEX...", nargs=-1)
+@click.argument("patterns", metavar="REGEX...", nargs=-1, shell_complete=task_ids(active=True))
 @click.option("--force", "--now", "force", is_flag=True, help="Kill everything at once; finalizers don't run.")
 @search_options
 @click.pass_context

@@ -8,6 +8,7 @@ import sys
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from client.exits import guard
 from client.words import call
@@ -16,14 +17,17 @@ from thermos.version import VERSION
 #: verb -> what it does, in the words of its own help.
 VERBS: dict[str, str] = {
     "run": "Run a task in the foreground.",
+    "simplerun": "Run a command line as a task of its own.",
     "check": "Say everything that is wrong with a config.",
     "inspect": "Show a task as it would run: bound, with its ports and graph.",
     "status": "Show the tasks of this host.",
     "tail": "Show the end of a process's output.",
+    "read": "Show what a checkpoint tells.",
     "kill": "End active tasks.",
     "restart": "Restart processes of an active task.",
     "attach": "Mind an active task in the foreground.",
     "detach": "Let a task go on as a daemon.",
+    "completion": "Print the completion script of a shell.",
     "observer": "Show every task of this host in the browser, live.",
 }
 
@@ -39,6 +43,11 @@ class Verbs(click.Group):
             return None
         command: click.Command = importlib.import_module(f"client.thermos.{cmd_name}").command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Verbs from the table, so that no file is imported for a word that is not finished."""
+        verbs = [CompletionItem(verb, help=text) for verb, text in VERBS.items() if verb.startswith(incomplete)]
+        return verbs or click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

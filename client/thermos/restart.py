@@ -14,6 +14,7 @@ from client.render import duration, plural, setup_words
 from client.thermos.chosen import Chosen, NotFound, choose_task, pick_name
 from client.thermos.minding import check_ours, check_under_way, send_wishes
 from client.thermos.options import output_option, search_options
+from client.thermos.suggest import process_names, task_ids
 from client.thermos.tasks import KnownTask, plan_of
 from client.thermos.view import Mark
 from thermos.clock import now
@@ -55,8 +56,8 @@ class Wanted:
 
 
 @click.command("restart", epilog=EPILOG)
-@click.argument("task_id", metavar="ID")
-@click.argument("processes", metavar="PROCESS...", nargs=-1)
+@click.argument("task_id", metavar="ID", shell_complete=task_ids(active=True))
+@click.argument("processes", metavar="PROCESS...", nargs=-1, shell_complete=process_names)
 @click.option("--all", "everything", is_flag=True, help="Every process that runs or waits for a retry.")
 @search_options
 @output_option

@@ -12,6 +12,7 @@ from client.context import search_roots, user_name
 from client.exits import echo_lines
 from client.render import date_time, duration, plural
 from client.thermos.options import inherited, output_option, search_options
+from client.thermos.suggest import task_ids
 from client.thermos.tasks import KnownTask, matcher, plan_of, read_tasks
 from client.thermos.view import Row, View
 from thermos.clock import Now, now
@@ -34,7 +35,7 @@ Exit codes: 0, or 1 when no task was found.
 
 
 @click.command("status", epilog=EPILOG)
-@click.argument("patterns", metavar="[REGEX]...", nargs=-1)
+@click.argument("patterns", metavar="[REGEX]...", nargs=-1, shell_complete=task_ids(active=False))
 @click.option("--verbosity", "-v", type=click.IntRange(0, 3), default=0, help="How much to tell.  [default: 0]")
 @click.option("--only", type=click.Choice(("active", "finished")), help="Leave the others out.")
 @search_options

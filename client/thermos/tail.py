@@ -15,6 +15,7 @@ from client.exits import complain
 from client.render import plural, some_of
 from client.thermos.chosen import Chosen, NotFound, choose_task, pick_name
 from client.thermos.options import search_options
+from client.thermos.suggest import process_names, task_ids
 from thermos.core.fold import Run, TaskRecord
 from thermos.errors import ThermosError
 from thermos.host.kernel import Kernel
@@ -56,8 +57,8 @@ def parse_lines(text: str) -> int | None:
 
 
 @click.command("tail", epilog=EPILOG)
-@click.argument("task_id", metavar="ID")
-@click.argument("process", metavar="[PROCESS]", required=False)
+@click.argument("task_id", metavar="ID", shell_complete=task_ids(active=False))
+@click.argument("process", metavar="[PROCESS]", required=False, shell_complete=process_names)
 @click.option("--stderr", "stream", flag_value="stderr", help="What it wrote to stderr.")
 @click.option("--stdout", "stream", flag_value="stdout", default="stdout", help="What it wrote to stdout.  [default]")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
