@@ -41,6 +41,12 @@ _NAME = b"thermos-runner"
 _PR_SET_NAME = 15
 
 
+class Refused(HostError):
+    """The host refused a runner that is kept; its keeper tries again."""
+
+    exit_code = Exit.HOST
+
+
 def main(text: bytes) -> None:
     """Carry out these orders."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, _NAME)
@@ -81,6 +87,8 @@ def _own(orders: Orders, kernel: Kernel, display: Display) -> Runner:
     except NotOwner as error:
         hint = "" if orders.force or "owned by" not in str(error) else "; --force takes it over"
         raise NotOwner(f"{error}{hint}") from error
+    except HostError as error:
+        raise (Refused(str(error)) if orders.daemon else error) from error
 
 
 def inherit(settings: Settings, preserve_env: bool) -> Settings:

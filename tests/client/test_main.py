@@ -72,7 +72,7 @@ def test_root_may_stand_before_the_verb(room: Room) -> None:
         (KeyboardInterrupt(), Exit.INTERRUPTED, "thermos: interrupted\n"),
         (
             ValueError("odd\nthing"),
-            Exit.FAILED,
+            Exit.INTERNAL,
             "thermos: internal error: ValueError: odd thing; set THERMOS_TRACEBACK=1 to see it\n",
         ),
     ],
