@@ -164,6 +164,9 @@ class Runner:
         try:
             if verb == "detach":
                 self.detach(now)
+            elif verb == "kill":
+                how, _, reason = rest.partition(" ")
+                self.kill(now, 0.0 if how == "now" else None, reason=reason)
             elif verb == "restart" and process is not None:
                 self.restart(process, now)
         except CannotRecord as error:

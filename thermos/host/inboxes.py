@@ -2,7 +2,8 @@
 
 A coordinator pokes the FIFO `wake` with its process's index after each record, so the owner reads only what has
 grown. Anything in the FIFO that is no index, and more of it than fits, means: look at all of them. A line that begins
-with `!` is a wish of somebody who may write the FIFO (the owner's user): `!restart INDEX`, `!detach`.
+with `!` is a wish of somebody who may write the FIFO (the owner's user): `!restart INDEX`, `!detach`,
+`!kill politely REASON`, `!kill now REASON`.
 """
 
 from __future__ import annotations
