@@ -245,6 +245,7 @@ def command(
 def main() -> NoReturn:
     """The console script."""
     logging.basicConfig(level=logging.WARNING, format="thermos_observer: %(levelname)s: %(message)s")
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what isn't HTTP is no news
     try:
         command.main(prog_name="thermos_observer", standalone_mode=False)
         code = 0

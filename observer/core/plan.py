@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from observer.core.views import Doing, GraphEdge, GraphView
-from observer.core.words import duration, plural, run_ending, some_of
+from observer.core.words import countdown, plural, run_ending, some_of
 from thermos.clock import Now
 from thermos.core.fold import Run, TaskRecord
 from thermos.core.graph import TaskGraph, build_graph
@@ -156,13 +156,13 @@ class Plan:
 
     def _retry_note(self, process: ProcessSpec, run: Run) -> str:
         left = 0.0 if run.restart else run.ended_mono + process.min_duration - self._now.mono
-        when = f"in {duration(float(int(min(left, 1e9) + 0.999)))}" if left > 0 else f": {self._ready_note(process)}"
+        when = f" in {countdown(left)}" if left > 0 else f": {self._ready_note(process)}"
         if run.restart or run.state is ProcessState.SUCCESS:
-            return f"again {when}".replace(" :", ":")
+            return f"again{when}"
         record = self.record.processes[process.name]
         limit = process.max_failures
         counted = f" (failure {record.failures} of {limit})" if limit > 1 and record.failures else ""
-        return f"{run_ending(run)}; retry {when}{counted}".replace(" :", ":")
+        return f"{run_ending(run)}; retry{when}{counted}"
 
 
 def _layers(names: Sequence[str], levels: dict[str, int]) -> tuple[tuple[str, ...], ...]:

@@ -16,7 +16,7 @@ MAX_BARS = 2000
 def history_of(record: TaskRecord) -> tuple[StateEntry, ...]:
     """The states of a task, each until the next one."""
     entries = record.history
-    ends = [sane(entry.at) for entry in entries[1:]] + [0.0]
+    ends = [*(sane(entry.at) for entry in entries[1:]), 0.0][: len(entries)]
     return tuple(
         StateEntry(str(entry.state), sane(entry.at), end, entry.reason)
         for entry, end in zip(entries, ends, strict=True)

@@ -87,6 +87,12 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def countdown(seconds: float) -> str:
+    """Whole seconds, rounded up: what is left of something."""
+    whole = max(0, -int(-min(seconds, 1e9) // 1))
+    return duration(float(whole)) if whole >= 10 else f"{whole} s"
+
+
 def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count} {noun if count == 1 else nouns or noun + 's'}"
 
