@@ -27,6 +27,8 @@ VERBS: dict[str, str] = {
     "restart": "Restart processes of an active task.",
     "attach": "Mind an active task in the foreground.",
     "detach": "Let a task go on as a daemon.",
+    "top": "Show what tasks and their processes use.",
+    "gc": "Remove finished tasks.",
     "completion": "Print the completion script of a shell.",
     "observer": "Show every task of this host in the browser, live.",
 }

@@ -32,9 +32,11 @@ class Ended:
 class Session:
     """Drives one owned task to its end and shows it."""
 
-    def __init__(self, runner: Runner, display: Display, view: View) -> None:
+    def __init__(self, runner: Runner, display: Display, view: View, *, on_terminal: bool = True) -> None:
+        """`on_terminal` False: SIGHUP tells of no terminal that has gone, so it means nothing."""
         self._runner = runner
         self._display = display
+        self._on_terminal = on_terminal
         self._interrupts = 0
         self._trouble = ""
         self._look_at: float | None = None  # a timer of the loop is set for then
@@ -62,6 +64,8 @@ class Session:
     def _calls(self) -> dict[int, Call]:
         calls: dict[int, Call] = {signum: self._polite(signum) for signum in POLITE}
         calls[signal.SIGINT] = self._on_interrupt
+        if not self._on_terminal:
+            calls[signal.SIGHUP] = self._on_look
         calls[signal.SIGUSR2] = lambda at: self._runner.lose(at, reason="SIGUSR2")
         if isinstance(self._display, Live):
             calls[signal.SIGWINCH] = self._display.redraw

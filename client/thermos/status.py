@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import click
@@ -14,14 +15,17 @@ from client.render import date_time, duration, plural
 from client.thermos.options import inherited, output_option, search_options
 from client.thermos.suggest import task_ids
 from client.thermos.tasks import KnownTask, matcher, plan_of, read_tasks
-from client.thermos.view import Row, View
+from client.thermos.view import Row, View, ending_of
 from thermos.clock import Now, now
-from thermos.core.fold import Run, TaskRecord
+from thermos.core.fold import ProcessRecord, Run, TaskRecord
 from thermos.core.records import Header
+from thermos.core.states import TaskState
 from thermos.errors import Exit
 from thermos.host.kernel import Kernel
 from thermos.monitor.detect import find_tasks
 from thermos.monitor.follow import Attendance, TaskView
+
+SORTS = ("id", "started", "ended")
 
 EPILOG = """
 \b
@@ -29,6 +33,8 @@ Examples:
   thermos status                              ids of all tasks
   thermos status --verbosity 3 'web-.*'       process by process
   thermos status --only active -o json
+  thermos status --unattended                 tasks that are under way and have no runner
+  thermos status --state failed --sort ended  what failed, the latest last
 
 Exit codes: 0, or 1 when no task was found.
 """
@@ -38,38 +44,68 @@ Exit codes: 0, or 1 when no task was found.
 @click.argument("patterns", metavar="[REGEX]...", nargs=-1, shell_complete=task_ids(active=False))
 @click.option("--verbosity", "-v", type=click.IntRange(0, 3), default=0, help="How much to tell.  [default: 0]")
 @click.option("--only", type=click.Choice(("active", "finished")), help="Leave the others out.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([str(s) for s in TaskState], case_sensitive=False),
+    multiple=True,
+    help="Only tasks in this state; may be repeated.",
+)
+@click.option("--user", metavar="NAME", help="Only tasks of this user.")
+@click.option("--unattended", is_flag=True, help="Only active tasks that have no runner.")
+@click.option("--sort", type=click.Choice(SORTS), default="id", help="In which order.  [default: id]")
 @search_options
 @output_option
 @click.pass_context
-def command(
-    ctx: click.Context,
-    patterns: Sequence[str],
-    verbosity: int,
-    only: str | None,
-    root: str | None,
-    mesos_root: str | None,
-    output: str,
-) -> int:
+def command(ctx: click.Context, /, **given: Any) -> int:
     """Show the tasks of this host.
 
     A REGEX is matched at the beginning of task ids. Verbosity 1 adds state and time, 2 user, ports and sandbox,
-    3 every process.
+    3 every process with its runs.
     """
-    roots = search_roots(inherited(ctx, "root", root), inherited(ctx, "mesos_root", mesos_root))
-    matches = matcher(patterns)
+    roots = search_roots(inherited(ctx, "root", given["root"]), inherited(ctx, "mesos_root", given["mesos_root"]))
+    matches, only = matcher(given["patterns"]), given["only"]
     found = [
         task
         for task in find_tasks(roots)
         if matches(task.task_id) and (only is None or task.active is (only == "active"))
     ]
-    known = read_tasks(found, Kernel())
-    if output == "json":
+    known = [task for task in read_tasks(found, Kernel()) if is_wanted(task, given)]
+    known.sort(key=lambda task: _sort_key(task, given["sort"]))
+    verbosity = given["verbosity"]
+    if given["output"] == "json":
         echo_lines([json.dumps([task_json(task, now()) for task in known], indent=1, ensure_ascii=False)])
     elif known:
         echo_lines(status_lines(known, verbosity, now()))
     else:
         echo_lines(["No tasks found."])
     return Exit.OK if known else Exit.FAILED
+
+
+def is_wanted(known: KnownTask, given: Mapping[str, Any]) -> bool:
+    """Do the filters let it through? One that can't be read passes only when there are none."""
+    if not (given["states"] or given["user"] or given["unattended"]):
+        return True
+    view = known.view
+    if view is None or view.task.header is None:
+        return False
+    header, state = view.task.header, view.task.state
+    if given["states"] and str(state) not in given["states"]:
+        return False
+    if given["user"] and given["user"] not in (header.user, str(header.uid), user_name(header.uid)):
+        return False
+    return not given["unattended"] or (not view.task.terminal and view.attendance is Attendance.UNATTENDED)
+
+
+def _sort_key(known: KnownTask, sort: str) -> tuple[float, str]:
+    """Tasks that can't be read come first."""
+    task = known.view.task if known.view is not None else None
+    at = 0.0
+    if task is not None and task.header is not None and sort == "started":
+        at = task.header.at
+    if task is not None and task.history and sort == "ended":
+        at = task.history[-1].at if task.terminal else inf
+    return at, known.found.task_id
 
 
 def status_lines(tasks: Sequence[KnownTask], verbosity: int, at: Now) -> Iterator[str]:
@@ -152,7 +188,14 @@ def _run_words(task: TaskRecord, process: str) -> str:
     if record is None or last is None:
         return "runs: 0"
     parts = [f"pid={last.pid}" if last.pid else "", _end_words(last), f"state: {last.state}"]
-    return f"runs: {record.total} last: {', '.join(part for part in parts if part)}"
+    return f"runs: {record.total}{_bad_words(record)} last: {', '.join(part for part in parts if part)}"
+
+
+def _bad_words(record: ProcessRecord) -> str:
+    """` (2 failed, 1 killed)`, what went wrong so far."""
+    counts = ((record.failures, "failed"), (record.kills, "killed"), (record.losses, "lost"))
+    words = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return f" ({words})" if words and record.total > 1 else ""
 
 
 def _end_words(run: Run) -> str:
@@ -210,6 +253,10 @@ def _last_json(task: TaskRecord, process: str) -> dict[str, Any]:
     return {
         "runs": record.total,
         "failures": record.failures,
+        "kills": record.kills,
+        "losses": record.losses,
+        "run": last.number,
+        "last_end": ending_of(last) if last.terminal else None,
         "pid": last.pid or None,
         "code": last.code,
         "signal": last.signal,

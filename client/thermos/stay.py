@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from client.exits import guard
+from client.exits import complain, guard
 from client.output import Output
 from client.render import plural
 from client.thermos.displays import Display, JsonLines, Live, Plain
@@ -58,11 +58,19 @@ def stay(orders: Orders) -> int:
     kernel, output = Kernel(), Output(1)
     before = read_task(orders.paths, kernel) if orders.paths.runner.exists() else None
     display = choose_display(output, orders)
-    runner = _own(orders, kernel, display)
+    try:
+        runner = _own(orders, kernel, display)
+    except NotOwner:
+        raise
+    except HostError as error:
+        if not orders.daemon or before is None or not before.readable:
+            raise
+        complain("thermos", f"{error}; trying again")
+        return Exit.HOST  # a task that is under way is not left alone because the disk is full
     if before is not None and before.readable:
         display.note(_adopted(orders.task_id, before), now())
     _keep_orders(orders, display)
-    ended = Session(runner, display, View(orders.spec, runner.planner_of)).run()
+    ended = Session(runner, display, View(orders.spec, runner.planner_of), on_terminal=not orders.daemon).run()
     return _finish(orders, ended, display, output)
 
 
