@@ -145,11 +145,7 @@ class TestPages:
             assert len(chunk.text) <= 200
             seen = chunk.text.splitlines(keepends=True) + seen
             older = older_of(log, parts, part, chunk.offset, 200)
-            page = (
-                (older[0], logs.page_at(log, *older, chunk_length(log, parts, older, part, chunk.offset)))
-                if older
-                else None
-            )
+            page = (older[0], logs.page_at(log, *older, chunk_length(older, part, chunk.offset))) if older else None
             steps += 1
         assert seen == written
         assert steps > 10
@@ -179,7 +175,7 @@ class TestPages:
             logs.page_at(log, 7, 0)
 
 
-def chunk_length(log: Log, parts: object, older: tuple[int, int], part: int, begin: int) -> int:
+def chunk_length(older: tuple[int, int], part: int, begin: int) -> int:
     """A page back ends where the one we have begins."""
     if older[0] == part:
         return begin - older[1]
