@@ -1,7 +1,9 @@
-"""Gaps in the tests of logs: items 90 to 92 of the checklist (spec/thermos.md §6.2)."""
+"""Gaps in the tests of logs: items 89 to 92 of the checklist (spec/thermos.md §6.2)."""
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,30 @@ export(SequentialTask(name = 'loggers', processes = processes))
     assert files(task, "none") == files(task, "console") == {}
     said = [name for name in ("console", "plain", "none", "flags") if f"from-{name}\n" in host.said()]
     assert said == ["console", "flags"], "only these two speak to the console"
+
+
+@pytest.mark.root
+def test_89_everything_below_the_log_directory_is_the_users(open_host: Host) -> None:
+    """The original left the directories above a run's logs to root, so that the user could not tidy up."""
+    user = pwd.getpwnam("nobody")
+
+    def give(task: Task) -> None:
+        os.chown(task.sandbox, user.pw_uid, user.pw_gid)
+
+    task = open_host.run(
+        "export(Task(processes = [Process(name = 'p', cmdline = 'echo hello; rm -r .logs')]))",
+        *("--user", "nobody", "--process_logger_mode", "rotate"),
+        before=give,
+    )
+    task.wait_end("SUCCESS")
+    assert not (task.sandbox / ".logs").exists(), "the user may remove them"
+    kept = open_host.run(
+        "export(Task(processes = [Process(name = 'p', cmdline = 'echo hello')]))",
+        *("--user", "nobody"),
+        task_id="kept",
+        before=give,
+    )
+    kept.wait_end("SUCCESS")
+    found = [kept.sandbox / ".logs", *(kept.sandbox / ".logs").rglob("*")]
+    assert sorted(path.name for path in found) == [".logs", "0", "p", "stderr", "stdout"]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in found} == {(user.pw_uid, user.pw_gid)}
