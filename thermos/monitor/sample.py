@@ -69,31 +69,39 @@ class DiskWalk:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.total: int | None = None
-        self._pending: list[str] = []
         self._sum = 0
-        self._walking = False
+        self._entries: Iterator[int] | None = None
 
     def step(self, entries: int = 2000) -> bool:
-        """Look at up to about so many entries; True when a walk was completed."""
-        if not self._walking:
-            self._pending, self._sum, self._walking = [str(self.root)], 0, True
+        """Look at up to so many entries; True when a walk was completed."""
+        if self._entries is None:
+            self._entries, self._sum = _sizes_below(str(self.root)), 0
         seen = 0
-        while self._pending and seen < entries:
-            seen += self._add_directory(self._pending.pop())
-        if self._pending:
-            return False
-        self.total, self._walking = self._sum, False
+        for size in self._entries:
+            self._sum += size
+            seen += 1
+            if seen >= entries:
+                return False
+        self.total, self._entries = self._sum, None
         return True
 
-    def _add_directory(self, path: str) -> int:
-        seen = 1
+
+def _sizes_below(root: str) -> Iterator[int]:
+    """The size of each entry below `root`; 0 for a directory that can't be read, so that it, too, is a step."""
+    pending = [root]
+    while pending:
         try:
-            with os.scandir(path) as entries:
+            with os.scandir(pending.pop()) as entries:
                 for entry in entries:
-                    seen += 1
-                    self._sum += 512 * entry.stat(follow_symlinks=False).st_blocks
+                    yield _size_of(entry)
                     if entry.is_dir(follow_symlinks=False):
-                        self._pending.append(entry.path)
+                        pending.append(entry.path)
         except OSError:
-            pass  # it has just gone, or we may not look: it counts nothing
-        return seen
+            yield 0  # it has just gone, or we may not look: it counts nothing
+
+
+def _size_of(entry: os.DirEntry[str]) -> int:
+    try:
+        return 512 * entry.stat(follow_symlinks=False).st_blocks
+    except OSError:
+        return 0  # removed since it was listed
