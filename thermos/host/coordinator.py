@@ -316,8 +316,9 @@ class Inbox:
                 self.write_wait = min(self.write_wait * 2, RETRY_MAX)
                 return False
             self.write_at, self.write_wait = NEVER, RETRY_MIN
-            self.queue.pop(0)
-            self._poke()
+            line = self.queue.pop(0)
+            if not line.startswith(b'{"kind":"forked"', 9):  # `running` or a failure follows at once
+                self._poke()
         return not self.queue
 
     def _append_head(self) -> bool:

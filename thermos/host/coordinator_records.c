@@ -117,6 +117,12 @@ static bool append_head(void) {
     return n == whole;
 }
 
+/* `running` or a failure follows `forked` at once; its reader is woken once for both. */
+static bool is_worth_a_poke(void) {
+    static const char forked[] = "{\"kind\":\"forked\"";
+    return lengths[0] < 9 + sizeof forked || memcmp(queue[0] + 9, forked, sizeof forked - 1) != 0;
+}
+
 bool write_records(int64_t now) {
     while (queued && (write_at == NEVER || now >= write_at)) {
         if (!append_head()) {
@@ -124,11 +130,13 @@ bool write_records(int64_t now) {
             write_wait = write_wait * 2 < RETRY_MAX_MS ? write_wait * 2 : RETRY_MAX_MS;
             return false;
         }
+        bool worth = is_worth_a_poke();
         write_at = NEVER;
         write_wait = RETRY_MIN_MS;
         if (--queued)
             drop_head();
-        poke();
+        if (worth)
+            poke();
     }
     return !queued;
 }
