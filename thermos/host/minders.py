@@ -108,7 +108,8 @@ class Minders:
             return False
         status = self._kernel.proc_stat(run.coordinator)
         if status is not None and run.coordinator_start:
-            return status.start == run.coordinator_start
+            ours = self._kernel.proc_uid(run.coordinator) in (None, self._kernel.geteuid())
+            return ours and status.start == run.coordinator_start and status.session == run.coordinator
         return checkpoint.inbox_is_locked(run.process)
 
     def signal(self, process: str, run: int, signum: signal.Signals) -> None:
