@@ -128,24 +128,26 @@ def test_a_marker_does_not_make_a_process_ours_for_another_task(make_victim: Mak
 
 @pytest.mark.parametrize("what", ["directory", "runner"])
 def test_a_checkpoint_of_somebody_else_is_refused(make_victim: MakeVictim, what: str) -> None:
-    victim = make_victim(process("p", "true"))
-    victim.own().close()
+    victim = make_victim(process("p", "sleep 1000"))
+    begun(victim)
     victim.give(victim.paths.checkpoint if what == "directory" else victim.paths.runner)
     with pytest.raises(HostError, match=rf"cannot trust .*: it belongs to uid {victim.mallory.uid}, not to uid 0"):
         victim.own()
     os.chown(victim.paths.checkpoint, 0, 0)
     os.chown(victim.paths.runner, 0, 0)
-    victim.finish(victim.own())
+    victim.own().kill(clock.now(), grace=0)
+    victim.finish(victim.runners[-1])
 
 
 def test_a_checkpoint_that_others_may_write_is_refused(make_victim: MakeVictim) -> None:
-    victim = make_victim(process("p", "true"))
-    victim.own().close()
+    victim = make_victim(process("p", "sleep 1000"))
+    begun(victim)
     victim.paths.checkpoint.chmod(0o777)
     with pytest.raises(HostError, match=r"cannot trust .*: others may write it"):
         victim.own()
     victim.paths.checkpoint.chmod(0o755)
-    victim.finish(victim.own())
+    victim.own().kill(clock.now(), grace=0)
+    victim.finish(victim.runners[-1])
 
 
 def test_a_checkpoint_that_is_a_link_is_refused(make_victim: MakeVictim) -> None:
