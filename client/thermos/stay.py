@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from client.exits import complain, guard
+from client.exits import guard
 from client.output import Output
 from client.render import plural
 from client.thermos.displays import Display, JsonLines, Live, Plain
@@ -42,7 +42,8 @@ _PR_SET_NAME = 15
 
 
 class Refused(HostError):
-    """The host refused a runner that is kept; its keeper tries again."""
+    """The host refused a kept runner of a task that is under way: its keeper tries again. A task that has not begun is
+    not tried again; whoever wanted it is told."""
 
     exit_code = Exit.HOST
 
@@ -58,15 +59,7 @@ def stay(orders: Orders) -> int:
     kernel, output = Kernel(), Output(1)
     before = read_task(orders.paths, kernel) if orders.paths.runner.exists() else None
     display = choose_display(output, orders)
-    try:
-        runner = _own(orders, kernel, display)
-    except NotOwner:
-        raise
-    except HostError as error:
-        if not orders.daemon or before is None or not before.readable:
-            raise
-        complain("thermos", f"{error}; trying again")
-        return Exit.HOST  # a task that is under way is not left alone because the disk is full
+    runner = _own(orders, kernel, display, begun=before is not None and before.readable)
     if before is not None and before.readable:
         display.note(_adopted(orders.task_id, before), now())
     _keep_orders(orders, display)
@@ -86,7 +79,7 @@ def _keep_orders(orders: Orders, display: Display) -> None:
         )
 
 
-def _own(orders: Orders, kernel: Kernel, display: Display) -> Runner:
+def _own(orders: Orders, kernel: Kernel, display: Display, *, begun: bool) -> Runner:
     settings = inherit(orders.settings, orders.preserve_env)
     try:
         return own_task(
@@ -96,7 +89,7 @@ def _own(orders: Orders, kernel: Kernel, display: Display) -> Runner:
         hint = "" if orders.force or "owned by" not in str(error) else "; --force takes it over"
         raise NotOwner(f"{error}{hint}") from error
     except HostError as error:
-        raise (Refused(str(error)) if orders.daemon else error) from error
+        raise (Refused(str(error)) if orders.daemon and begun else error) from error
 
 
 def inherit(settings: Settings, preserve_env: bool) -> Settings:

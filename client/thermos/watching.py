@@ -34,7 +34,11 @@ class Watching:
         self._life = Lifecycle(spec)
         self._records.read()
         self._life.rebuild(self._records.task, now())
-        display.attach(lambda: self._records.task, View(spec, self._life.planner_of))
+        view = View(spec, self._life.planner_of)
+        display.attach(lambda: self._records.task, view)
+        if not isinstance(display, Live):  # that shows what there is by itself
+            headline = view.headline(self._records.task, now())
+            display.note(f"looking at task {paths.task_id} {headline.state}, {headline.counts}", now())
 
     def run(self) -> TaskRecord:
         """Until the task is over. KeyboardInterrupt passes."""
