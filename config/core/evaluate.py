@@ -16,13 +16,17 @@ from config.dsl.report import Report
 
 
 class Evaluation(NamedTuple):
-    """What one pass has found; `refs` maps the address of an open reference to the fields that contain it."""
+    """What one pass has found; `refs` maps the address of an open reference to the fields that contain it.
+
+    `told` has the (address, field) that one of the problems speaks of already.
+    """
 
     root: Any
     data: Any
     problems: list[Problem]
     refs: Mapping[str, list[str]]
     places: Mapping[str, Place | None]
+    told: frozenset[tuple[str, str]]
 
     def problem(self, finding: Finding) -> Problem:
         """The finding as a problem of this object."""
@@ -41,10 +45,10 @@ class Evaluation(NamedTuple):
         return f"{kind} `{name[:60]}`" if isinstance(name, str) and name else kind
 
     def open_refs(self, is_allowed: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
-        """(address, field) of the open references that are not allowed."""
+        """(address, field) of the open references that are not allowed and not told of."""
         for address, fields in self.refs.items():
             if not is_allowed(address):
-                yield from ((address, field) for field in fields)
+                yield from ((address, field) for field in fields if (address, field) not in self.told)
 
 
 def evaluate(root: Object) -> Evaluation:
@@ -58,7 +62,8 @@ def evaluate(root: Object) -> Evaluation:
             at = report.problem_at("", site)
             places[at.field] = at.place
             refs.setdefault(ref.address(), []).append(at.field)
-    return Evaluation(root, data, report.problems, refs, places)
+    told = frozenset((ref.address(), report.problem_at("", site).field) for ref, site in report.told)
+    return Evaluation(root, data, report.problems, refs, places, told)
 
 
 def field_text(path: Path) -> str:

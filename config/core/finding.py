@@ -15,11 +15,15 @@ Plain = Mapping[str, Any]
 
 
 class Finding(NamedTuple):
-    """What is wrong (or doubtful, if `warning`) at `path` below the object that was looked at."""
+    """What is wrong (or doubtful, if `warning`) at `path` below the object that was looked at.
+
+    It is `certain` if it stays wrong whatever else is mended in that field.
+    """
 
     text: str
     path: Path = ()
     warning: bool = False
+    certain: bool = False
 
 
 def below(path: Path, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -49,17 +49,18 @@ def bind_job(job: Any) -> Any:
 def checked(
     evaluation: Evaluation, findings: Iterable[Finding], is_allowed: Callable[[str], bool], say: Callable[[str], str]
 ) -> Checked:
-    """The engine's problems, then open references, then the rules; one error per field is enough."""
+    """The engine's problems, then open references, then the rules.
+
+    What a rule says of a field that is wrong already would often be a mere consequence; only what is `certain` is told.
+    """
     problems = list(evaluation.problems)
-    wrong = {problem.field for problem in problems if is_error(problem)}
     for address, field in evaluation.open_refs(is_allowed):
-        if field not in wrong:
-            text = bad_port_text(address) if is_bad_port(address) else say(address)
-            problems.append(evaluation.problem_in(text, field))
+        text = bad_port_text(address) if is_bad_port(address) else say(address)
+        problems.append(evaluation.problem_in(text, field))
     wrong = {problem.field for problem in problems if is_error(problem)}
     for finding in findings:
         problem = evaluation.problem(finding)
-        if problem.field not in wrong or not problem.field:
+        if finding.certain or problem.field not in wrong or not problem.field:
             problems.append(problem)
     return Checked(evaluation.data, sorted(problems, key=_reading_order))
 

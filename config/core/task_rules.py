@@ -41,9 +41,9 @@ def _process_findings(process: Plain) -> Iterator[Finding]:
     if isinstance(cmdline, str) and not cmdline.strip():
         yield Finding("cmdline is empty; the process would end at once", ("cmdline",), warning=True)
     if isinstance(cmdline, str) and "\0" in cmdline:
-        yield Finding("cmdline contains a NUL character, which no command line can", ("cmdline",))
+        yield Finding("cmdline contains a NUL character, which no command line can", ("cmdline",), certain=True)
     if isinstance(cmdline, str) and not _is_unicode(cmdline):
-        yield Finding("cmdline is not valid Unicode text", ("cmdline",))
+        yield Finding("cmdline is not valid Unicode text", ("cmdline",), certain=True)
     logger = mapping_at(process, "logger")
     if logger.get("mode") == "rotate" and logger.get("destination") in ("console", "none"):
         text = f"log files are rotated, but with destination `{logger['destination']}` there are none"

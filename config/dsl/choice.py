@@ -103,7 +103,7 @@ class ChoiceContainer(Object, Type):
         if exact is not None:
             return exact._plain(inner, report, where, key)
         reasons = []
-        unbound: dict[Ref, Any] = {}
+        open_refs: Report | None = None
         for option, candidate, why in self._candidates():
             if candidate is not None:
                 trial = Report(report.root)
@@ -112,11 +112,11 @@ class ChoiceContainer(Object, Type):
                 if not errors:
                     report.take(trial)
                     return data
-                unbound = unbound or trial.unbound
+                open_refs = trial if open_refs is None or not open_refs.unbound else open_refs
                 why = "; ".join(problem.text for problem in errors)
             reasons.append(f"{option.__name__}: {why}")
-        for ref, sites in unbound.items():
-            report.unbound.setdefault(ref, []).extend(sites)
+        if open_refs is not None:
+            report.take_unbound(open_refs)
         names = ", ".join(option.__name__ for option in self.CHOICES)
         report.error(f"fits none of {names} ({' | '.join(reasons)})", where, key)
         return self._value if isinstance(self._value, str | int | float | Mapping) else str(self._value)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-from config.core.problem import Place, Problem, is_error
+from config.core.problem import Place, Problem
 from config.dsl.refs import Namable, Ref, Value
 from config.dsl.report import Report, Where
 from config.dsl.scopes import Binding, Chain, Environment, Scope
@@ -209,17 +209,16 @@ def resolve(obj: Object) -> Resolved:
 
 
 def unbound_problems(obj: Object, is_allowed: Callable[[Ref], bool]) -> list[Problem]:
-    """A problem for each value that `problems()` accepts, but that holds a ref not allowed to stay."""
+    """A problem for each ref that is not allowed to stay, where `problems()` does not speak of it."""
     report = Report(obj)
     obj._plain(None, report, None, "")
-    told = {problem.field for problem in report.problems if is_error(problem)}
-    found = [
+    return [
         report.problem_at(unbound_text(ref), site)
         for ref, sites in report.unbound.items()
         if not is_allowed(ref)
         for site in dict.fromkeys(sites)
+        if (ref, site) not in report.told
     ]
-    return [problem for problem in found if problem.field not in told]
 
 
 def bind_advice(ref: Ref) -> str:

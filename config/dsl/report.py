@@ -39,6 +39,8 @@ class Report:
         self.root = root
         self.problems: list[Problem] = []
         self.unbound: dict[Ref, list[Site]] = {}
+        #: Unbound refs that a problem at their site speaks of already.
+        self.told: set[tuple[Ref, Site]] = set()
 
     def note_unbound(self, refs: tuple[Ref, ...], where: Where | None, key: str) -> None:
         for ref in refs:
@@ -53,6 +55,11 @@ class Report:
     def take(self, other: Report) -> None:
         """Everything that a trial walk over a part has found."""
         self.problems += other.problems
+        self.take_unbound(other)
+
+    def take_unbound(self, other: Report) -> None:
+        """Only what it says about refs."""
+        self.told |= other.told
         for ref, sites in other.unbound.items():
             self.unbound.setdefault(ref, []).extend(sites)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from config.dsl.objects import CoercionError, Object, ShapeError, TypeCheck, bind_advice, explain
 from config.dsl.refs import Namable, Ref
-from config.dsl.report import Report, Where
+from config.dsl.report import Report, Site, Where
 from config.dsl.scopes import Scope, expand_in
 from config.dsl.templates import Expansion, Uninterpolatable, has_tags
 from config.dsl.typing import Type, TypeFactory, TypeMetaclass, pickled_type, unpickled_type
@@ -28,6 +28,16 @@ def suggest(given: object, known: Any) -> str:
     if not close:
         close = [name for name in known if name.lower() == word.lower()][:1]
     return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def _report_eaten(raw: str, report: Report, where: Where | None, key: str) -> None:
+    for name in _EATEN.findall(raw):
+        report.warn(
+            f"`{{{name}}}` has single braces: did an f-string eat the braces? write `{{{{{name}}}}}` in a "
+            f"plain string, `{{{{{{{{{name}}}}}}}}}` in an f-string",
+            where,
+            key,
+        )
 
 
 class SimpleObject(Object, Type):
@@ -109,32 +119,34 @@ class SimpleObject(Object, Type):
         raw = self._value
         if type(raw) is self.EXACT and (raw.__class__ is not str or "{" not in raw):
             return raw
+        opened: Expansion | None
         try:
             value, opened = self._evaluate(scope)
-        except (CoercionError, Uninterpolatable) as error:
-            text = explain(error)
+        except Uninterpolatable as error:
+            report.error(explain(error), where, key)
+            value, opened = self._as_written(), Expansion(error.text, error.unbound, error.faults)
+        except CoercionError as error:
             given = f"`{raw}` gives a wrong value: " if isinstance(raw, str) and has_tags(raw) else ""
-            report.error(text if isinstance(error, Uninterpolatable) else given + text, where, key)
-            return raw if isinstance(raw, str | int | float) else str(raw)
+            report.error(given + explain(error), where, key)
+            value, opened = self._as_written(), None
         if opened:
             self._report_open(opened, report, where, key)
         if isinstance(raw, str) and "{" in raw:
-            for name in _EATEN.findall(raw):
-                report.warn(
-                    f"`{{{name}}}` has single braces: did an f-string eat the braces? write `{{{{{name}}}}}` in a "
-                    f"plain string, `{{{{{{{{{name}}}}}}}}}` in an f-string",
-                    where,
-                    key,
-                )
+            _report_eaten(raw, report, where, key)
         return value
+
+    def _as_written(self) -> str | int | float:
+        """The raw value, for plain data that nobody may use but rules may look at."""
+        return self._value if isinstance(self._value, str | int | float) else str(self._value)
 
     def _report_open(self, opened: Expansion, report: Report, where: Where | None, key: str) -> None:
         report.note_unbound(opened.unbound, where, key)
         for fault in opened.faults:
             report.error(fault, where, key)
-        if not opened.faults and not self._accepts(opened.text):
+        if not self._accepts(opened.text):
             for ref in dict.fromkeys(opened.unbound):
                 report.error(f"is to be {self.NOUN}, but `{ref}` is not bound: {bind_advice(ref)}", where, key)
+                report.told.add((ref, Site(where, key)))
 
     def _text(self, scope: Scope | None) -> str:
         return str(self._evaluate(scope)[0])

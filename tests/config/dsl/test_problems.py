@@ -185,3 +185,22 @@ def test_warnings_do_not_fail_the_check() -> None:
 )
 def test_a_problem_is_one_line(problem: Problem, line: str) -> None:
     assert render_problem(problem) == line
+
+
+def test_every_fault_of_one_text_is_told() -> None:
+    task = Task(
+        name="{{me}} {{ a }} {{&b}} {{me}} {{gone}} {{.ID}}",
+        processes=[Process(name="x", cmdline="{{ a }}{{ a }}{{b c}}", daemon="{{on}}{{ a }}")],
+        resources=Resources(cpu=1),
+    ).bind(me="{{me}}")
+    told = [(problem.field, problem.text.split(": ")[0]) for problem in task.problems()]
+    assert told == [
+        ("name", "its references go round in a circle, or on for too long"),
+        ("name", "`{{ a }}` has blanks"),
+        ("name", "`{{.ID}}` is not bound"),
+        ("processes[0].cmdline", "`{{ a }}` has blanks"),
+        ("processes[0].cmdline", "`{{b c}}` is not a reference"),
+        ("processes[0].daemon", "`{{ a }}` has blanks"),
+        ("processes[0].daemon", "is to be a boolean, but `{{on}}` is not bound"),
+    ]
+    assert [problem.field for problem in unbound_problems(task, lambda ref: False)] == ["name"]  # {{gone}}
