@@ -26,6 +26,9 @@ from thermos.model import PROCESS_NAME, PROCESS_NAME_BYTES, TaskSpec, decode_tas
 from thermos.paths import TaskPaths, check_task_id
 from thermos.runner import OnRecord, Runner
 
+#: Descriptors of a runner that watch no process.
+SPARE_DESCRIPTORS = 40
+
 #: Seconds to wait for the lock of a runner that was killed by --force.
 _FORCE_PATIENCE_MS = 5000
 
@@ -51,6 +54,8 @@ def own_task(
     if settings.setuid:
         check_may_become(settings.user)
     _check_not_finished(paths)
+    if wanted is None:
+        _check_descriptors(spec, paths, kernel)
     checkpoint = _open(paths, kernel, force)
     runner = Runner(spec, checkpoint, settings, kernel, on_record)
     try:
@@ -82,6 +87,17 @@ def _check_spec(spec: TaskSpec) -> None:
             problems.append(f"Invalid process name: {shown} has more than {PROCESS_NAME_BYTES} bytes")
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _check_descriptors(spec: TaskSpec, paths: TaskPaths, kernel: Kernel) -> None:
+    """A runner watches each running process by a descriptor."""
+    count = len(spec.processes)
+    at_once, limit = min(count, spec.max_concurrency or count), kernel.most_descriptors()
+    if (needed := at_once + SPARE_DESCRIPTORS) > limit:
+        raise HostError(
+            f"cannot run task {paths.task_id}: {at_once} processes at once need {needed} descriptors, this "
+            f"user may have {limit}; raise the limit (ulimit -n, LimitNOFILE=) or set the task's max_concurrency"
+        )
 
 
 def _check_not_finished(paths: TaskPaths) -> None:

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import resource
 import select
 import signal
 from collections.abc import Sequence
@@ -115,6 +116,10 @@ class Kernel:
 
     def geteuid(self) -> int:
         return os.geteuid()
+
+    def most_descriptors(self) -> int:
+        """How many descriptors this process may have."""
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
     def nonce(self) -> str:
         return os.urandom(8).hex()  # as `secrets` does, without its megabyte of modules
