@@ -81,7 +81,7 @@ class Runner:
         self.settings = settings
         self.task = TaskRecord()
         self.next_wake: float | None = None  # mono
-        self.trouble = ""  # why nothing can be recorded now
+        self.trouble = ""  # why something can't be recorded now
         self.done = False  # terminal, recorded and filed under finished; or let go
         self.checkpoint = checkpoint
         self._kernel = kernel
@@ -98,6 +98,7 @@ class Runner:
         self._respawns = Respawns()
         self._pending: deque[Request] = deque()  # requests that are not recorded yet
         self._stall = 0.0
+        self._stuck: set[str] = set()  # processes whose coordinator can't record
         self._finished_at: float | None = None
         self._newest = 0.0  # mono of the last mirrored record
         self._compact_above = MAX_RUNNER_FILE
@@ -167,6 +168,9 @@ class Runner:
             elif verb == "kill":
                 how, _, reason = rest.partition(" ")
                 self.kill(now, 0.0 if how == "now" else None, reason=reason)
+            elif verb == "stuck" and process is not None:
+                self._stuck.add(process)
+                self.trouble = self.trouble or self._stuck_text()
             elif verb == "restart" and process is not None:
                 self.restart(process, now)
         except CannotRecord as error:
@@ -248,13 +252,22 @@ class Runner:
                 self._todo = deque(a for a in self._todo if not self._is_new_start(a))
             while not self.done and self._step(now):
                 pass
-            self._stall, self.trouble = 0.0, ""
+            self._stall, self.trouble = 0.0, self._stuck_text()
         except (CannotRecord, CannotWatch) as error:
             self.trouble = str(error)
             self._stall = min(_STALL_MAX, self._stall * 2 or _STALL_FIRST)
             self.next_wake = now.mono + self._stall
             self._todo = deque(a for a in self._todo if not isinstance(a, EnterState))  # deadlines count from then on
             self._stop_anyway(now)
+
+    def _stuck_text(self) -> str:
+        """What coordinators can't record is kept by them; here it is only told. What was stuck has got through when
+        their inbox grows, or is over when they have ended."""
+        self._stuck &= self.task.active.keys() | self.task.unsettled.keys()
+        if not self._stuck:
+            return ""
+        path = self.checkpoint.paths.inbox(min(self._stuck))
+        return f"cannot record: disk full? ({path}{', and others' if len(self._stuck) > 1 else ''})"
 
     def _is_new_start(self, action: Action) -> bool:
         """A start of a regular process of which nothing is recorded yet."""
@@ -420,6 +433,8 @@ class Runner:
             if lines:
                 self.checkpoint.append_raw(b"".join(line.raw for line in lines))
             self._inboxes.advance(name, offset)
+            if lines:
+                self._stuck.discard(name)
             for line in lines:
                 if line.record is not None:
                     self._newest = line.record.mono
@@ -454,7 +469,17 @@ class Runner:
             run = self.task.run(*minder.key)
             if run is None or run.settled or minder.key in self._minders:
                 continue
-            if run.state is ProcessState.WAITING:
+            if run.state is ProcessState.WAITING and self._respawns.was_stopped(minder.status):
+                self.append(
+                    Lost(
+                        at=now.wall,
+                        mono=now.mono,
+                        process=run.process,
+                        run=run.number,
+                        reason="stopped before it began",
+                    )
+                )
+            elif run.state is ProcessState.WAITING:
                 hopeless = self._respawns.never_came(minder.key, minder.status, now)
                 if hopeless:
                     self._setup_failed(run, "coordinator", 0, hopeless, now)

@@ -17,6 +17,7 @@ from thermos.host.proctree import Swept, exit_of
 #: Exit codes of a coordinator that recorded nothing, and will not do so next time (docs/coordinator.md).
 _HOPELESS = (100, 111)
 _BUSY = 4
+_UNBEGUN = 5
 _RESPAWN_DELAY = 0.1
 _RESPAWN_TRIES = 5
 
@@ -45,6 +46,11 @@ class Respawns:
             return f"the coordinator ended with {code} before it began"
         self._runs[key] = (now.mono + _RESPAWN_DELAY * tries, tries + 1)
         return ""
+
+    @staticmethod
+    def was_stopped(status: int | None) -> bool:
+        """It was told to stop while it could not record that it began, so it did not begin."""
+        return status is not None and os.waitstatus_to_exitcode(status) == _UNBEGUN
 
     def due(self, now: Now) -> list[Key]:
         return [key for key, (when, _) in self._runs.items() if when <= now.mono]

@@ -348,7 +348,7 @@ static void record_forked(void) {
         struct pollfd waiting = {signal_fd, POLLIN, 0};
         poll(&waiting, 1, next_wake());
         if (read(signal_fd, &s, sizeof s) == sizeof s && (s.ssi_signo == SIGTERM || s.ssi_signo == SIGQUIT))
-            give_up(BROKEN, "told to stop before the inbox could be written: ", orders.inbox, 0);
+            give_up(UNBEGUN, "told to stop before the inbox could be written: ", orders.inbox, 0);
     }
 }
 

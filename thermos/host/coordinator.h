@@ -19,7 +19,7 @@
 #define RETRY_MIN_MS ((int64_t)100)
 #define RETRY_MAX_MS ((int64_t)5000)
 
-enum { DONE = 0, SUPERSEDED = 3, BUSY = 4, UNUSABLE = 100, BROKEN = 111 }; /* exit codes */
+enum { DONE = 0, SUPERSEDED = 3, BUSY = 4, UNBEGUN = 5, UNUSABLE = 100, BROKEN = 111 }; /* exit codes */
 enum { TASK_DIR = 3, SCRATCH = 8192, PRUNED = 32, LOG_NAME = 24 };
 /* fd 3; a buffer's size; how many runs may be pruned; room for log_file */
 

@@ -26,7 +26,7 @@ from binascii import crc32
 PROC = "/proc"
 CHILDREN = "children"
 NEVER = float("inf")
-DONE, SUPERSEDED, BUSY, UNUSABLE, BROKEN = 0, 3, 4, 100, 111
+DONE, SUPERSEDED, BUSY, UNBEGUN, UNUSABLE, BROKEN = 0, 3, 4, 5, 100, 111
 TASK_DIR = 3
 RETRY_MIN, RETRY_MAX, LOCK_WAIT, DRAIN = 0.1, 5.0, 2.0, 2.0
 KILL_MIN, KILL_MAX = 0.01, 1.0
@@ -314,6 +314,7 @@ class Inbox:
             if not self._append_head():
                 self.write_at = now() + self.write_wait
                 self.write_wait = min(self.write_wait * 2, RETRY_MAX)
+                self._poke(b"!stuck ")
                 return False
             self.write_at, self.write_wait = NEVER, RETRY_MIN
             line = self.queue.pop(0)
@@ -334,14 +335,15 @@ class Inbox:
             self.queue[0] = b""  # only its LF is missing: the line must not come twice
         return written == len(line)
 
-    def _poke(self) -> None:
+    def _poke(self, wish: bytes = b"") -> None:
+        """`wish`: nothing says that there is something to read, "!stuck " that there can't be."""
         try:
             fd = os.open(b"wake", os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=TASK_DIR)
         except OSError:
             return  # nobody to wake
         try:
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
-                os.write(fd, self.orders.texts["wake"] + b"\n")
+                os.write(fd, wish + self.orders.texts["wake"] + b"\n")
         except OSError:
             pass  # full: the reader wakes anyway
         os.close(fd)
@@ -1073,7 +1075,7 @@ class Life:
         while not self.inbox.write():
             select.select([self.signals], [], [], max(0.0, self.inbox.write_at - now()))
             if {signal.SIGTERM, signal.SIGQUIT} & set(read_signals(self.signals)):
-                give_up(BROKEN, "told to stop before the inbox could be written")
+                give_up(UNBEGUN, "told to stop before the inbox could be written")
 
     def watch_owner(self) -> None:
         """By a pidfd; if the owner has gone already, that is noticed here."""

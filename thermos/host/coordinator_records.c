@@ -83,13 +83,15 @@ struct text record;
 /* Buffers on the stack would cost pages for good; the free end of the queue is there already. */
 char *scratch(void) { return queue[queued]; }
 
-static void poke(void) {
+/* `wish`: "" says that there is something to read, "!stuck " that there can't be. */
+static void poke(const char *wish) {
     int fd = openat(TASK_DIR, "wake", O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     struct stat s;
-    char token[260];
+    char token[270];
     struct text t = {token, 0, sizeof token};
     if (fd < 0)
         return; /* nobody to wake */
+    put(&t, wish);
     put(&t, orders.wake);
     put(&t, "\n");
     if (!fstat(fd, &s) && S_ISFIFO(s.st_mode) && write(fd, token, t.len) < 0) { /* full: the reader wakes anyway */
@@ -128,6 +130,7 @@ bool write_records(int64_t now) {
         if (!append_head()) {
             write_at = now + write_wait;
             write_wait = write_wait * 2 < RETRY_MAX_MS ? write_wait * 2 : RETRY_MAX_MS;
+            poke("!stuck ");
             return false;
         }
         bool worth = is_worth_a_poke();
@@ -136,7 +139,7 @@ bool write_records(int64_t now) {
         if (--queued)
             drop_head();
         if (worth)
-            poke();
+            poke("");
     }
     return !queued;
 }

@@ -297,7 +297,12 @@ def wait_zombie(pid: int) -> None:
 def stays_quiet(run: Started, seconds: float = 0.3) -> bool:
     """For a while nothing is recorded and the coordinator does not end."""
     run.host.pokes()
-    return not select.select([run.pidfd, run.host.wake], [], [], seconds)[0]
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        ready = select.select([run.pidfd, run.host.wake], [], [], left)[0]
+        if run.pidfd in ready or any(not line.startswith(b"!stuck ") for line in run.host.pokes().splitlines()):
+            return False
+    return True
 
 
 def until(look: Callable[[], bool]) -> None:

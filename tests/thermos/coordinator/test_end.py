@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from tests.thermos.coordinator.harness import (
+    WAKE,
     Host,
     Program,
     Started,
@@ -17,6 +18,7 @@ from tests.thermos.coordinator.harness import (
     read_line,
     stat_fields,
     stays_quiet,
+    until,
     wait_gone,
     wait_zombie,
 )
@@ -177,8 +179,9 @@ def test_a_full_disk_at_the_start_starts_nothing_until_there_is_room(host: Host)
     host.program = Program(host.program.name, ("/usr/bin/prlimit", "--fsize=0:", *host.program.argv))
     run = host.bash("touch started", rlimit=NO_LIMIT)
     assert stays_quiet(run)
+    until(lambda: host.pokes().startswith(f"!stuck {WAKE}\n".encode()))
     run.signal(signal.SIGTERM)
-    assert run.wait() == 111
+    assert run.wait() == 5
     assert host.raw() == b"" and not (host.sandbox / "started").exists()
     again = host.bash("touch started", rlimit=NO_LIMIT)
     assert stays_quiet(again)

@@ -268,3 +268,29 @@ def test_a_long_file_that_cannot_be_made_short_goes_on(
     cycle(stage, 30)
     assert fault.fired and fault.fired < 10, "not at every start"
     assert runner.task.processes["d"].total == 31 and not runner.trouble
+
+
+def test_a_coordinator_that_cannot_record_is_told_and_forgotten_when_it_can(make_stage: MakeStage) -> None:
+    stage = make_stage(process("a"))
+    runner = stage.own()
+    stage.kernel.poke(b"!stuck 0")
+    stage.look()
+    assert "cannot record: disk full?" in runner.trouble and "coordinator.a" in runner.trouble
+    stage.puppet("a").come_up()
+    stage.look()
+    assert not runner.trouble
+    stage.puppet("a").exited(0)
+    stage.look()
+    assert runner.state is TaskState.SUCCESS
+
+
+def test_one_that_was_stopped_before_it_could_record_has_not_failed(make_stage: MakeStage) -> None:
+    stage = make_stage(process("a"))
+    runner = stage.own()
+    runner.kill(stage.kernel.now)
+    stage.puppet("a").die(5 << 8)
+    stage.look()
+    assert runner.state is TaskState.KILLED
+    record = stage.on_disk().processes["a"]
+    assert (record.failures, record.losses) == (0, 1)
+    assert record.runs[0].detail == "stopped before it began"
