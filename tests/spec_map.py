@@ -166,7 +166,9 @@ PLANS: dict[int, Evidence] = {
     + at("e2e/test_plans", "test_a_process_killed_from_outside_is_repeated"),
     68: at("e2e/test_ends", "test_a_coordinator_that_is_killed_makes_its_run_lost_and_repeated")
     + at("thermos/runner/test_coordinator_death", "test_a_coordinator_killed_in_any_record"),
-    69: at("e2e/test_ends", "test_whoever_ignores_sigterm_is_killed_at_the_deadline"),
+    69: at("e2e/test_ends", "test_whoever_ignores_sigterm_is_killed_at_the_deadline")
+    + at("thermos/core/test_lifecycle", "test_69_a_process_that_ignores_the_stop_is_killed_at_the_deadline")
+    + at("thermos/coordinator/test_stop", "test_who_ignores_the_signal_is_killed_at_the_deadline"),
     70: at("e2e/test_ends", "test_background_children_die_with_their_process"),
 }
 
@@ -199,6 +201,7 @@ RUNS_AND_RECORDS: dict[int, Evidence] = {
     + at("thermos/host/test_recovery", "test_the_same_id_with_other_settings_is_refused"),
     83: why("A process is recognised exactly")
     + at("thermos/host/test_facts", "test_a_pid_that_became_a_strangers_is_never_signalled")
+    + at("attacks/test_checkpoint", "test_strangers_are_not_signalled", "test_a_pid_that_was_reused_is_not_signalled")
     + at("thermos/host/test_facts", "test_pids_of_another_namespace_or_boot_mean_nothing_here")
     + at("thermos/host/test_facts", "test_a_pid_reused_between_the_look_and_the_signal_is_left_alone")
     + at("thermos/runner/test_unprivileged", "test_root_runs_processes_as_the_user")
@@ -241,19 +244,19 @@ OBSERVING: dict[int, Evidence] = {
     + at("client/test_context", "test_without_a_name_all_usual_roots_are_searched"),
     127: at("observer/test_api", "test_log_and_file_data_as_the_original"),
     128: at("observer/test_api", "test_log_and_file_data_as_the_original", "test_reads_are_bounded")
+    + at("observer/test_logs", "test_chunks_at_the_edges")
     + at("web/test_ansi", "test_no_line_becomes_markup"),
-    129: at("spec/test_observed", "test_129_nothing_outside_a_sandbox_is_shown")
-    + at("spec/test_observed", "test_129_what_is_inside_is_shown_also_through_links")
+    129: at("observer/test_security", "test_no_path_leads_out", "test_links_inside_are_followed")
     + at("observer/core/test_paths_and_lists", "test_refused", "test_siblings_are_outside"),
-    130: at("spec/test_looks", "test_130_a_history_is_as_long_as_its_span_and_forgets_the_oldest")
-    + at("spec/test_looks", "test_130_a_history_is_bounded", "test_130_time_does_not_go_back")
-    + at("spec/test_looks", "test_130_a_lookup_takes_the_sample_at_or_after_it")
-    + at("spec/test_looks", "test_130_who_has_not_looked_yet_sees_nothing_used"),
-    131: at("spec/test_looks", "test_131_disk_usage_grows_and_shrinks_with_the_files")
-    + at("spec/test_looks", "test_131_links_lead_nowhere_and_a_hole_costs_nothing")
+    130: at("thermos/core/test_usage", "test_a_history_holds_an_hour", "test_no_sample_of_the_past")
+    + at("thermos/core/test_usage", "test_a_history_of_too_many_or_no_samples_is_refused")
+    + at("thermos/core/test_usage", "test_the_sample_at_or_after_a_moment", "test_the_shape_is_the_original_one")
+    + at("thermos/monitor/test_sample", "test_no_proc_is_an_empty_look"),
+    131: at("thermos/monitor/test_sample", "test_disk_usage_grows_and_shrinks", "test_links_are_never_followed")
+    + at("observer/test_metrics", "test_disk_by_walking", "test_disk_by_the_agent")
+    + at("observer/test_metrics", "test_an_agent_that_is_not_there")
     + at("spec/test_observed", "test_131_the_agent_tells_the_disk_of_each_executor")
-    + at("spec/test_observed", "test_131_without_a_good_answer_nothing_is_known")
-    + at("spec/test_observed", "test_131_an_agent_that_is_not_there_is_no_accident"),
+    + at("spec/test_observed", "test_131_without_a_good_answer_nothing_is_known"),
     132: at("spec/test_command_items", "test_132_a_config_needs_a_task", "test_132_there_is_one_config")
     + at("spec/test_command_items", "test_132_of_several_tasks_one_is_named")
     + at("spec/test_command_items", "test_132_json_is_read_when_asked_or_by_its_name")

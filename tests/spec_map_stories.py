@@ -45,8 +45,10 @@ DEFECTS: dict[int, Evidence] = {
     7: at("thermos/core/test_lifecycle", "test_kill_before_anything_started") + EXECUTOR,
     8: at("thermos/host/test_facts", "test_a_pid_that_became_a_strangers_is_never_signalled")
     + at("thermos/host/test_facts", "test_a_pid_reused_between_the_look_and_the_signal_is_left_alone")
-    + at("thermos/host/test_recovery", "test_force_does_not_kill_a_stranger"),
+    + at("thermos/host/test_recovery", "test_force_does_not_kill_a_stranger")
+    + at("attacks/test_checkpoint", "test_strangers_are_not_signalled", "test_a_pid_that_was_reused_is_not_signalled"),
     9: at("thermos/host/test_keeper", "test_a_killed_runner_is_replaced_and_its_task_goes_on")
+    + at("client/test_daemon", "test_a_killed_runner_is_replaced_and_nothing_runs_twice")
     + at("e2e/test_ends", "test_a_killed_runner_is_replaced_without_a_duplicate_run"),
     10: bad("name_twice.thermos") + at("thermos/core/test_graph", "test_one_problem_one_message"),
     11: bad("order_all_unknown.thermos")
@@ -57,7 +59,7 @@ DEFECTS: dict[int, Evidence] = {
     13: EXECUTOR,
     14: EXECUTOR,
     15: EXECUTOR,
-    16: at("spec/test_observed", "test_129_nothing_outside_a_sandbox_is_shown")
+    16: at("observer/test_security", "test_no_path_leads_out")
     + at("observer/test_api", "test_reads_are_bounded", "test_unknown_things_are_404_and_not_500")
     + at("observer/test_api", "test_two_roots_with_the_same_id", "test_users_and_tokens")
     + at("observer/test_inventory", "test_a_corrupt_checkpoint_harms_nobody_else"),
