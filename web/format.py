@@ -69,4 +69,6 @@ def web_url(url: str) -> str:
 
 def shown(text: str) -> str:
     """Untrusted text with its control and direction characters made visible; line ends and tabs stay."""
-    return "\n".join(visible(line) for line in str(text).split("\n"))
+    if text.isprintable():
+        return text  # as nearly all of it
+    return "\n".join(visible(line) for line in text.split("\n"))

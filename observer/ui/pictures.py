@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -11,6 +12,9 @@ from observer.ui import links
 from web.core.charts import line_chart, parts_bar
 from web.core.pictures import MAX_ROWS, Bar, Lane, Node, Phase, gantt_picture, graph_picture
 from web.core.words import cores_words, duration_words, size_words
+
+#: Axes of memory and disk reach at least so far.
+MIB = 2.0**20
 
 
 def graph(view: TaskView) -> Markup | None:
@@ -65,14 +69,18 @@ def charts(points: Sequence[UsagePoint], limits: ResourceLimits | None = None) -
     if cpu:
         limit = limits.cpu if limits else None
         words = _now_words([f"{cores_words(v)}" for _, v in cpu[-1:]], f"{cores_words(limit)} cores" if limit else "")
-        out.append(("CPU", words, line_chart("CPU in cores", cpu, cores_words, limit=limit, class_="cpu")))
+        out.append(("CPU", words, line_chart("CPU in cores", cpu, cores_words, limit=limit, class_="cpu", least=0.06)))
         size = float(limits.ram) if limits else None
         words = _now_words([size_words(ram[-1][1])], size_words(size) if size else "")
-        out.append(("Memory", words, line_chart("Memory", ram, size_words, limit=size, class_="ram", binary=True)))
+        out.append(
+            ("Memory", words, line_chart("Memory", ram, size_words, limit=size, class_="ram", least=MIB, binary=True))
+        )
     if disk:
         size = float(limits.disk) if limits else None
         words = _now_words([size_words(disk[-1][1])], size_words(size) if size else "")
-        out.append(("Disk", words, line_chart("Disk", disk, size_words, limit=size, class_="disk", binary=True)))
+        out.append(
+            ("Disk", words, line_chart("Disk", disk, size_words, limit=size, class_="disk", least=MIB, binary=True))
+        )
     return out
 
 
@@ -80,6 +88,7 @@ def _now_words(now: list[str], limit: str) -> str:
     return f"{now[0]} of {limit}" if limit else now[0]
 
 
+@lru_cache(maxsize=200)
 def counts_bar(counts: Counts) -> Markup:
     """The processes of a task by what they do."""
     parts = [

@@ -34,15 +34,17 @@ def line_chart(
     *,
     limit: float | None = None,
     class_: str = "",
+    least: float = 1.0,
     binary: bool = False,
 ) -> Markup:
-    """`points` are (at, value), oldest first. `limit` is drawn when it is in sight of the values. `binary`: grid lines
+    """`points` are (at, value), oldest first. `limit` is drawn when it is in sight of the values. The axis reaches
+    `least` at least, so noise stays small. `binary`: grid lines
     at powers of two."""
     shown = thin([(at, max(0.0, value)) for at, value in points])
     if len(shown) < 2 or shown[-1][0] <= shown[0][0]:
         return _nothing(title)
     peak = max(value for _, value in shown)
-    top = max(peak, limit if limit is not None and limit <= peak * 3 else 0.0) or 1.0
+    top = max(peak, least, limit if limit is not None and limit <= peak * 3 else 0.0)
     step = _grid_step(top, binary=binary)
     top = step * -(-top // step)
     begin, end = shown[0][0], shown[-1][0]
