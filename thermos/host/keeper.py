@@ -164,14 +164,15 @@ def _render(run: int, offset: int, argv: Sequence[str], env: Mapping[str, str], 
 def _await(kernel: Kernel, checkpoint: Path, pid: int, offset: int) -> None:
     """Until the keeper has the lock. Raises NotOwner, HostError."""
     for _ in range(_LOOKS):
-        status = kernel.reap(pid)
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         up = any(
             isinstance(line.record, Forked) and line.record.pid == pid for line in _lines(kernel, checkpoint, offset)
         )
         if up:
-            return
-        if status is not None:
-            code = os.waitstatus_to_exitcode(status)
+            return  # its end, should it have come already, is the caller's
+        if ended is not None:
+            kernel.reap(pid)
+            code = ended.si_status
             reason = _REASONS.get(code)
             if reason is not None:
                 raise NotOwner(f"cannot keep task {checkpoint.name}: {reason}")
