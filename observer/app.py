@@ -19,7 +19,7 @@ from observer.files import NoSuchFile
 from observer.host import Host
 from observer.pages import Renderer
 from observer.routes_ops import OPENAPI, REQUESTS
-from observer.routes_pages import error_page
+from observer.routes_pages import LISTS, RenderedLists, error_page
 from observer.table import add_routes, openapi_document
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -52,6 +52,7 @@ def make_app(host: Host, render: Renderer, guard: Guard) -> web.Application:
     app[RENDER] = render
     app[GUARD] = guard
     app[REQUESTS] = Counter()
+    app[LISTS] = RenderedLists()
     app[OPENAPI] = openapi_document()
     app.on_response_prepare.append(_add_headers)
     add_routes(app)

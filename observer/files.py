@@ -26,6 +26,8 @@ from observer.core.views import Chunk, Entry
 MAX_CHUNK = 1024 * 1024
 MAX_ENTRIES = 2000
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 class NoSuchFile(Exception):
     """There is no such file, or nothing that may be shown; the text says which, in one line."""
@@ -167,6 +169,34 @@ def _list(path: str) -> tuple[list[tuple[str, os.stat_result, str]], int]:
             continue  # it has just gone
         entries.append((entry.name, status, target))
     return entries, max(0, len(found) - MAX_ENTRIES)
+
+
+def directory_bytes(base: Path, names: tuple[str, ...], prefixes: tuple[str, ...]) -> int:
+    """The size of the regular files in a directory whose names begin so; no link is followed on the way. 0 if there
+    is no such directory."""
+    fd = -1
+    try:
+        fd = os.open(base, _DIRECTORY)
+        for name in names:
+            if name in (".", "..") or "/" in name:
+                return 0
+            above, fd = fd, os.open(name, _DIRECTORY, dir_fd=fd)
+            os.close(above)
+        with os.scandir(fd) as entries:
+            return sum(_file_size(entry) for entry in entries if entry.name.startswith(prefixes))
+    except OSError:
+        return 0
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _file_size(entry: os.DirEntry[str]) -> int:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return 0  # it has just gone
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _entry(base: Path, names: tuple[str, ...], found: tuple[str, os.stat_result, str]) -> Entry:

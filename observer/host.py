@@ -44,6 +44,8 @@ KEEP_BYTES = 8 * 1024 * 1024
 KEEP_TASKS = 32
 #: Rows of finished tasks that stay made.
 KEEP_ROWS = 1000
+#: Pages of lists whose order is remembered.
+KEEP_PAGES = 200
 
 #: Seconds between looks while somebody watches, and of the safety net of inotify.
 WATCHED_TICK = 5.0
@@ -80,6 +82,9 @@ class Host:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="disk")
         self._loaded: OrderedDict[str, tuple[int, Loaded]] = OrderedDict()
         self._rows: OrderedDict[str, tuple[int, IndexRow]] = OrderedDict()
+        self._pages: dict[tuple[object, ...], Page] = {}
+        self._pages_generation = self._counted_generation = -1
+        self._counted = 0
         self._look: Look | None = None
         self._jobs: list[asyncio.Task[None]] = []
         self._soon: Coalescer | None = None
@@ -292,15 +297,9 @@ class Host:
     ) -> IndexView:  # fmt: skip
         """One page of a list."""
         tasks = self.inventory.tasks
-        detailed = bool(query) or sort not in (Sort.CHANGED, Sort.ID)
-        listed = [
-            Listed(t.key, t.task_id, t.active, t.changed_at, self.active_row(t) if detailed and t.active else None)
-            for t in tasks.values()
-            if kind is Kind.ALL or t.active is (kind is Kind.ACTIVE)
-        ]
-        page: Page = select(listed, kind=kind, query=query, sort=sort, reverse=reverse, offset=offset, num=num)
+        page = self._page(kind, query, sort, reverse, offset, num)
         rows = [await self.row(tasks[key]) for key in page.keys if key in tasks]
-        active = sum(task.active for task in tasks.values())
+        active = self._active_count()
         return IndexView(
             kind=kind,
             rows=tuple(rows),
@@ -315,6 +314,31 @@ class Host:
             notes=self.inventory.notes(),
             at=self.clock().wall,
         )
+
+    def _page(self, kind: Kind, query: str, sort: Sort, reverse: bool, offset: int, num: int) -> Page:
+        """Which tasks are on a page; remembered until tasks come or go, if it depends on nothing else."""
+        detailed = bool(query) or sort not in (Sort.CHANGED, Sort.ID)
+        asked = (kind, sort, reverse, offset, num)
+        if self._pages_generation != self.inventory.generation:
+            self._pages.clear()
+            self._pages_generation = self.inventory.generation
+        if not detailed and asked in self._pages:
+            return self._pages[asked]
+        listed = [
+            Listed(t.key, t.task_id, t.active, t.changed_at, self.active_row(t) if detailed and t.active else None)
+            for t in self.inventory.tasks.values()
+            if kind is Kind.ALL or t.active is (kind is Kind.ACTIVE)
+        ]
+        page = select(listed, kind=kind, query=query, sort=sort, reverse=reverse, offset=offset, num=num)
+        if not detailed and len(self._pages) < KEEP_PAGES:
+            self._pages[asked] = page
+        return page
+
+    def _active_count(self) -> int:
+        if self._counted_generation != self.inventory.generation:
+            self._counted = len(self.inventory.active())
+            self._counted_generation = self.inventory.generation
+        return self._counted
 
 
 def _new_inotify() -> Inotify | None:

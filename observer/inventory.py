@@ -82,6 +82,7 @@ class Inventory:
         self.tasks: dict[str, Task] = {}
         self.by_id: dict[str, list[str]] = {}
         self.rescans = 0
+        self.generation = 0  # grows when tasks come, go, finish or are touched on disk: what lists are ordered by
         self.trouble: dict[str, str] = {}  # path -> why it can't be read or watched
         self.inotify = inotify
         self._places = places
@@ -222,11 +223,13 @@ class Inventory:
         if known.changed_at != changed_at:
             known.changed_at = changed_at
             known.touch()
+            self.generation += 1
         if known.active and active_at is None:
             self._finish(known)
         elif not known.active and active_at is not None:
             known.active = known.came_back = True
             known.touch()
+            self.generation += 1
             self._publish(Change(ChangeKind.RETURNED, known))
         return known
 
@@ -238,6 +241,7 @@ class Inventory:
         for other in others:
             self.tasks[other].touch()  # its address changes
         others.append(key)
+        self.generation += 1
         self._publish(Change(ChangeKind.APPEARED, task))
         return task
 
@@ -261,6 +265,7 @@ class Inventory:
         self._publish(Change(ChangeKind.REMOVED, task))
 
     def _put_to_rest(self, task: Task) -> None:
+        self.generation += 1
         task.close()
         task.spec = None
         task.measured = type(task.measured)()

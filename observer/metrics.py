@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from observer.core.build import state_word
 from observer.core.source import Source
+from observer.core.views import UsageNow
 from observer.host import Host
 from observer.places import log_bytes
 from observer.task import Task
 from thermos.core.fold import ProcessRecord
-from thermos.core.states import ProcessState, TaskState
+from thermos.core.states import TaskState
 from thermos.version import VERSION
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,14 +38,15 @@ class Family:
         self.samples.append((labels, value))
 
     def render(self) -> Iterable[str]:
-        yield f"# HELP {self.name} {self.help}"
-        yield f"# TYPE {self.name} {self.kind}"
+        yield f"# HELP {self.name} {self.help}\n# TYPE {self.name} {self.kind}\n"
         for labels, value in self.samples:
-            inner = ",".join(f'{name}="{escape(text)}"' for name, text in labels.items())
-            yield f"{self.name}{{{inner}}} {value!r}" if inner else f"{self.name} {value!r}"
+            inner = ",".join([f'{name}="{escape(text)}"' for name, text in labels.items()])
+            yield f"{self.name}{{{inner}}} {value!r}\n" if inner else f"{self.name} {value!r}\n"
 
 
 def escape(text: str) -> str:
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
     clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return clean.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
@@ -59,7 +61,7 @@ _TASK = {
     "thermos_task_disk_bytes": ("gauge", "Disk that the sandbox uses."),
 }
 _PROCESS = {
-    "thermos_process_state": ("gauge", "1 for the state that the newest run is in."),
+    "thermos_process_state": ("gauge", "1: the newest run is in this state; only that one is told."),
     "thermos_process_runs_total": ("counter", "Runs begun."),
     "thermos_process_failures_total": ("counter", "Runs that failed."),
     "thermos_process_kills_total": ("counter", "Runs that a signal ended."),
@@ -72,7 +74,7 @@ _PROCESS = {
 
 
 def render_metrics(families: Iterable[Family]) -> bytes:
-    return ("\n".join(line for family in families for line in family.render()) + "\n").encode()
+    return "".join([line for family in families for line in family.render()]).encode()
 
 
 def task_families(tasks: Iterable[tuple[Task, Source]]) -> list[Family]:
@@ -81,8 +83,12 @@ def task_families(tasks: Iterable[tuple[Task, Source]]) -> list[Family]:
     for task, source in tasks:
         labels = {"task": source.ref, "name": source.spec.name if source.spec else ""}
         _add_task(families, labels, source)
+        logs = log_bytes(source, task)
         for name, record in source.record.processes.items():
-            _add_process(families, {"task": source.ref, "process": name}, name, record, source, task)
+            labels = {"task": source.ref, "process": name}
+            _add_process(families, labels, record, source.measured.processes.get(name))
+            if name in logs:
+                families["thermos_process_log_bytes"].add(labels, logs[name])
     return list(families.values())
 
 
@@ -100,13 +106,10 @@ def _add_task(families: dict[str, Family], labels: Labels, source: Source) -> No
         families["thermos_task_disk_bytes"].add(labels, usage.disk)
 
 
-def _add_process(
-    families: dict[str, Family], labels: Labels, name: str, record: ProcessRecord, source: Source, task: Task
-) -> None:
+def _add_process(families: dict[str, Family], labels: Labels, record: ProcessRecord, usage: UsageNow | None) -> None:
     last = record.last
-    for each in ProcessState:
-        is_it = last is not None and last.state is each
-        families["thermos_process_state"].add({**labels, "state": str(each)}, int(is_it))
+    if last is not None:
+        families["thermos_process_state"].add({**labels, "state": str(last.state)}, 1)
     totals = {
         "runs": record.total,
         "failures": record.failures,
@@ -116,11 +119,8 @@ def _add_process(
     }
     for word, value in totals.items():
         families[f"thermos_process_{word}_total"].add(labels, value)
-    usage = source.measured.processes.get(name)
     families["thermos_process_cpu_cores"].add(labels, usage.cpu if usage else 0.0)
     families["thermos_process_ram_bytes"].add(labels, usage.ram if usage else 0)
-    if last is not None:
-        families["thermos_process_log_bytes"].add(labels, log_bytes(source, task, name, last.number))
 
 
 def own_families(host: Host, requests: Mapping[int, int]) -> list[Family]:

@@ -19,7 +19,15 @@ from observer.core.views import (
     Note,
     SearchView,
 )
-from observer.files import NoSuchFile, list_directory, opened, read_lines, read_page_before, trusted_base
+from observer.files import (
+    NoSuchFile,
+    directory_bytes,
+    list_directory,
+    opened,
+    read_lines,
+    read_page_before,
+    trusted_base,
+)
 from observer.logs import (
     PAGE,
     STREAMS,
@@ -95,13 +103,17 @@ def stderr_tail(source: Source, task: Task, process: str, lines: int = 20) -> tu
     return tuple(page[1].text.splitlines()[-lines:]) if page is not None else ()
 
 
-def log_bytes(source: Source, task: Task, process: str, run: int) -> int:
-    """What the logs of a run hold on disk, rotated files included."""
+def log_bytes(source: Source, task: Task) -> dict[str, int]:
+    """What the logs of each process's newest run hold on disk, rotated files included; {} when they can't be seen."""
+    header = source.record.header
+    if header is None:
+        return {}
     try:
-        logs = [log_of(source, task, process, run, stream) for stream in STREAMS]
-    except Problem:
-        return 0
-    return sum(part.size for log in logs for part in list_parts(log))
+        base = trusted_base(header.log_dir, task.paths.runner, task.run_dir)
+    except (NoSuchFile, Refused):
+        return {}
+    newest = {name: record.total - 1 for name, record in source.record.processes.items() if record.total}
+    return {name: directory_bytes(base, (name, str(run)), STREAMS) for name, run in newest.items()}
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------

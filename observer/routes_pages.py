@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections import OrderedDict
 from collections.abc import Callable
 
 from aiohttp import web
@@ -9,7 +11,7 @@ from aiohttp import web
 from observer.asking import Problem, flag, host_of, integer, optional, part, renderer_of, rest, task_of, text
 from observer.core.build import config_view
 from observer.core.listing import DEFAULT_ROWS, MAX_ROWS
-from observer.core.views import ErrorView, HomeView, Kind, Sort
+from observer.core.views import ErrorView, HomeView, IndexView, Kind, Sort
 from observer.files import MAX_CHUNK
 from observer.logs import PAGE
 from observer.pages import PageView, page
@@ -19,6 +21,48 @@ from observer.routes_old import listing_words
 from web.assets import ASSETS
 
 _KEEP_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+class RenderedLists:
+    """The newest pages of lists, as HTML. One serves again when it would show the very same rows in the same second:
+    rows are made anew whenever their task changes."""
+
+    KEPT = 20
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[object, ...], tuple[tuple[IndexView, ...], str]] = OrderedDict()
+
+    def get(self, key: tuple[object, ...], views: tuple[IndexView, ...], make: Callable[[], str]) -> str:
+        known = self._kept.get(key)
+        if known is not None and all(map(_shows_the_same, known[0], views)):
+            return known[1]
+        text = make()
+        self._kept[key] = views, text
+        self._kept.move_to_end(key)
+        if len(self._kept) > self.KEPT:
+            self._kept.popitem(last=False)
+        return text
+
+
+LISTS = web.AppKey("lists", RenderedLists)
+
+
+def _shows_the_same(one: IndexView, other: IndexView) -> bool:
+    same = (one.total, one.active_count, one.finished_count, one.notes, int(one.at)) == (
+        other.total, other.active_count, other.finished_count, other.notes, int(other.at),
+    )  # fmt: skip
+    return same and len(one.rows) == len(other.rows) and all(map(operator.is_, one.rows, other.rows))
+
+
+def list_html(request: web.Request, view: HomeView | IndexView) -> web.Response:
+    """A page of lists: what costs is the rows, and mostly they are the same as a moment ago."""
+    fragment = flag(request, "fragment")
+    views = (view.active, view.finished) if isinstance(view, HomeView) else (view,)
+    asked = [(v.kind, v.query, v.sort, v.reverse, v.offset, v.num) for v in views]
+    text = request.app[LISTS].get(
+        (fragment, len(views), *asked), views, lambda: page(renderer_of(request), view, fragment=fragment)
+    )
+    return web.Response(text=text, content_type="text/html", charset="utf-8")
 
 
 def html(request: web.Request, view: PageView, status: int = 200) -> web.Response:
@@ -38,7 +82,7 @@ async def home(request: web.Request) -> web.Response:
     num = integer(request, "num", DEFAULT_ROWS, low=0, high=MAX_ROWS)
     active = await host.index(Kind.ACTIVE, query=query, num=num)
     finished = await host.index(Kind.FINISHED, query=query, num=num)
-    return html(request, HomeView(host.hostname, active, finished, host.inventory.notes()))
+    return list_html(request, HomeView(host.hostname, active, finished, host.inventory.notes()))
 
 
 async def listing(request: web.Request) -> web.Response:
@@ -57,7 +101,7 @@ async def listing(request: web.Request) -> web.Response:
         offset=integer(request, "offset", offset, low=-(2**53)),
         num=integer(request, "num", min(num, MAX_ROWS), low=0, high=MAX_ROWS),
     )
-    return html(request, view)
+    return list_html(request, view)
 
 
 async def task(request: web.Request) -> web.Response:
