@@ -80,7 +80,7 @@ def _wire(wire: Wire, critical: frozenset[tuple[str, str]]) -> Markup:
 
 
 def _box(box: Box, node: Node) -> Markup:
-    mark = node.mark if len(node.name) + len(node.mark) < 21 else ""
+    mark = node.mark if len(node.name) + len(node.mark) < 19 else ""
     class_ = f"node d-{node.doing}" + (" critical" if node.critical else "")
     parts = [
         el("title", f"{node.name}: {node.note}" if node.note else node.name),
