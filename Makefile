@@ -13,6 +13,7 @@ demo: .venv/installed
 	@scripts/demo
 
 test: .venv/installed
+	@scripts/setup-browser >/dev/null || true  # the browser tests themselves say what is missing
 	$(PYTEST) -n 2 $(ARGS)
 
 fast: .venv/installed

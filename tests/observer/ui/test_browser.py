@@ -162,6 +162,50 @@ def test_a_deleted_log_is_a_note(page: Page, site: Site) -> None:
     expect(page.locator("#log")).to_contain_text("written again", timeout=PATIENCE_MS)
 
 
+def test_a_log_that_shrinks_or_is_rotated_away_says_so_and_goes_on(page: Page, site: Site) -> None:
+    task = web_task(site)
+    path = task.log_dir / "server" / "0" / "stdout"
+    page.goto("/logs/www-hello/server/0/stdout")
+    log = page.locator("#log")
+    expect(page.locator("#pulse")).to_have_text("following")
+    path.write_text("made shorter\n")
+    expect(log).to_contain_text("the log was made shorter", timeout=PATIENCE_MS)
+    expect(log.locator("li").last).to_contain_text("made shorter")
+    kept = path.open()  # so that the new file has an inode of its own
+    fresh = path.with_name("fresh")
+    fresh.write_text("another file\n")
+    fresh.replace(path)
+    expect(log).to_contain_text("rotated away; lines may be missing", timeout=PATIENCE_MS)
+    expect(log.locator("li").last).to_contain_text("another file")
+    kept.close()
+
+
+def test_a_follower_that_scrolls_up_is_left_in_peace(page: Page, site: Site) -> None:
+    task = web_task(site)
+    page.goto("/logs/www-hello/server/0/stdout")
+    follow = page.get_by_role("button", name="Follow")
+    expect(follow).to_have_attribute("aria-pressed", "true")
+    log = page.locator("#log")
+    log.evaluate("node => { node.scrollTop = 100 }")
+    expect(follow).to_have_attribute("aria-pressed", "false")
+    task.log("server", 0, "stdout", "not yet shown\n")
+    expect(page.locator("#pulse")).to_have_text("paused")
+    assert log.evaluate("node => node.scrollTop") == 100
+    follow.click()
+    expect(log).to_contain_text("not yet shown", timeout=PATIENCE_MS)
+    assert log.evaluate("node => node.scrollTop + node.clientHeight >= node.scrollHeight - 30")
+
+
+def test_the_end_of_a_run_ends_the_following(page: Page, site: Site) -> None:
+    task = web_task(site)
+    page.goto("/logs/www-hello/server/0/stdout")
+    expect(page.locator("#pulse")).to_have_text("following")
+    task.log("server", 0, "stdout", "its last words")
+    task.end("server")
+    expect(page.locator("#pulse")).to_have_text("the run has ended", timeout=PATIENCE_MS * 2)
+    expect(page.locator("#log")).to_contain_text("its last words")
+
+
 def test_files_are_browsed_viewed_and_fetched(page: Page, site: Site) -> None:
     task = web_task(site)
     (task.sandbox / "etc").mkdir()
