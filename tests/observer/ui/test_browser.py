@@ -414,3 +414,25 @@ def test_print_shows_the_page_without_its_furniture(page: Page, site: Site) -> N
     page.emulate_media(media="print")
     expect(page.get_by_role("navigation", name="Main")).to_be_hidden()
     expect(page.locator("#timeline svg")).to_be_visible()
+
+
+def test_long_lists_are_paged_sorted_and_searched(page: Page, site: Site) -> None:
+    for number in range(45):
+        site.builder.task(f"job-{number:02d}", at=recently() + number).run("main").finish()
+    site.settle()
+    page.goto("/")
+    page.get_by_role("link", name="All finished tasks").click()
+    expect(page.get_by_text("1 to 20 of 45")).to_be_visible()
+    expect(page.locator("tbody th a").first).to_have_text("job-44")
+    page.get_by_role("link", name="Older").click()
+    page.get_by_role("link", name="Older").click()
+    expect(page.get_by_text("41 to 45 of 45")).to_be_visible()
+    page.get_by_label("Sort by").select_option("id")
+    expect(page).to_have_url(re.compile("sort=id"))
+    expect(page.locator("tbody th a").first).to_have_text("job-00")
+    page.get_by_role("columnheader", name="Task").get_by_role("link").click()
+    expect(page.locator("tbody th a").first).to_have_text("job-44")
+    expect(page.get_by_role("columnheader", name="Task")).to_have_attribute("aria-sort", "descending")
+    page.get_by_role("searchbox").fill("job-1")
+    page.keyboard.press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(10)
