@@ -78,10 +78,12 @@ def _find(ctx: click.Context, wanted: str, root: str | None, mesos_root: str | N
     path = Path(wanted)
     if path.is_dir() and (path / "runner").exists():
         return path / "runner"
-    if path.is_file() or (path.exists() and "/" in wanted):
+    if "/" in wanted and path.is_dir():
+        raise HostError(f"cannot read {path}: there is no checkpoint in it")
+    if path.is_file() or ("/" in wanted and path.exists()):
         return path
     if "/" in wanted:
-        raise HostError(f"cannot read {path}: {'there is no checkpoint in it' if path.is_dir() else 'no such file'}")
+        raise HostError(f"cannot read {path}: no such file")
     return pick_task(found_tasks(ctx, root, mesos_root), wanted).paths.runner
 
 

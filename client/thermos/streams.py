@@ -20,6 +20,7 @@ from client.thermos.view import View
 from thermos.clock import Now
 from thermos.core.fold import Applied, TaskRecord
 from thermos.core.records import AnyRecord, Running
+from thermos.core.states import ProcessState
 from thermos.model import TaskSpec
 from thermos.monitor.logs import STREAMS, LogReader, log_of
 from thermos.monitor.watch import Watch
@@ -103,7 +104,9 @@ class Follow:
     def attach(self, task: Callable[[], TaskRecord], view: View) -> None:
         self._task = task
         for key in task().active.items():
-            self._fresh.setdefault(key, _BEFORE)
+            run = task().run(*key)
+            if run is not None and run.state is ProcessState.RUNNING:  # before our time; of the others we shall hear
+                self._fresh.setdefault(key, _BEFORE)
 
     def on_record(self, record: AnyRecord, applied: Applied) -> None:
         run = applied.run

@@ -131,7 +131,9 @@ def test_why_a_runner_could_not_begin_is_told(room: Room) -> None:
     done = room.run(room.task(SLEEP), "--daemon", "--sandbox", str(room.path / "file" / "below"))
     assert done.code == 1
     assert done.out == "Daemonizing and starting runner.\n"
-    assert re.fullmatch(r"thermos: cannot run task t as a daemon: cannot make directory \S+: Not a directory\n", done.err)
+    assert re.fullmatch(
+        r"thermos: cannot run task t as a daemon: cannot make directory \S+: Not a directory\n", done.err
+    )
 
 
 def test_options_that_need_a_terminal_are_refused(room: Room) -> None:

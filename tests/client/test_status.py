@@ -116,3 +116,33 @@ def test_a_terminal_is_not_steered_by_names(room: Room) -> None:
     (room.root / "tasks/finished").mkdir(parents=True)
     (room.root / "tasks/finished" / "\x1b[31m").write_text("{}")
     assert room.status().code == 1
+
+
+def test_filters_and_sorts(room: Room) -> None:
+    for task_id in ("b", "a"):
+        room.run(room.task("Process(name = 'p', cmdline = 'true')"), task_id=task_id)
+    room.run(room.task(QUICK), task_id="bad")
+    run = room.start(room.task(SLEEP), task_id="alive")
+    run.running("sleep")
+    lost = room.start(room.task(SLEEP), task_id="left")
+    lost.running("sleep")
+    lost.kill()
+
+    def ids(*words: str) -> list[str]:
+        return [task["task_id"] for task in room.status_json(*words)]
+
+    assert ids("--state", "failed") == ["bad"]
+    assert ids("--state", "SUCCESS", "--state", "failed", "--sort", "started") == ["b", "a", "bad"]
+    assert ids("--sort", "ended") == ["b", "a", "bad", "alive", "left"]
+    assert ids() == ["a", "alive", "b", "bad", "left"]
+    assert ids("--unattended") == ["left"]
+    assert ids("--user", "nobody-of-this-name") == []
+    assert len(ids("--user", str(os.geteuid()))) == 5
+
+
+def test_runs_that_went_wrong_are_counted(room: Room) -> None:
+    script = "[ -e again ] && exit 0; touch again; exit 3"
+    room.run(room.task(f"Process(name = 'p', cmdline = '{script}', max_failures = 3, min_duration = 0)"))
+    assert "- p runs: 2 (1 failed) last: pid=" in room.status("-v", "3").out
+    [process] = room.status_json()[0]["processes"]
+    assert (process["run"], process["failures"], process["last_end"]) == (1, 1, "exit code 0")
