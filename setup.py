@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 SOURCES = sorted(Path("thermos/host").glob("coordinator*.c"))
@@ -60,10 +61,18 @@ class BuildWithCoordinator(build_py):
 
 
 class PlatformDistribution(Distribution):
-    """The wheel holds a machine's program, so it is tagged for that platform (but for any Python)."""
+    """The wheel holds a machine's program, unless it can't be built."""
 
     def has_ext_modules(self) -> bool:
         return not os.environ.get("THERMOS_NO_COMPILER")
 
 
-setup(cmdclass={"build_py": BuildWithCoordinator}, distclass=PlatformDistribution)
+class PlatformWheel(bdist_wheel):
+    """Tagged for the platform if the program is inside, but for any Python: no extension module is."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        _, _, platform = super().get_tag()
+        return "py3", "none", platform if self.distribution.has_ext_modules() else "any"
+
+
+setup(cmdclass={"build_py": BuildWithCoordinator, "bdist_wheel": PlatformWheel}, distclass=PlatformDistribution)
