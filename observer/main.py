@@ -242,15 +242,15 @@ def command(
     asyncio.run(serve(places, settings, guard, listening))
 
 
-def main() -> NoReturn:
-    """The console script."""
+def main(called: str = "thermos_observer") -> NoReturn:
+    """The console script; `thermos observer` says that it was `called` so."""
     logging.basicConfig(level=logging.WARNING, format="thermos_observer: %(levelname)s: %(message)s")
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # what isn't HTTP is no news
     try:
-        command.main(prog_name="thermos_observer", standalone_mode=False)
+        command.main(prog_name=called, standalone_mode=False)
         code = 0
     except click.ClickException as error:
-        _say(f"{error.format_message()} (see `thermos_observer --help`)")
+        _say(f"{error.format_message()} (see `{called} --help`)")
         code = Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
         code = Exit.INTERRUPTED

@@ -217,13 +217,14 @@ def _operation(route: Route) -> dict[str, Any]:
         for q in route.query
     ]
     schema: dict[str, Any] = {"type": "object"} if route.media == JSON else {"type": "string"}
-    refused = "application/json" if route.media != HTML else HTML
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"} if refused == JSON else {"type": "string"}}
+    problem: dict[str, Any] = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if route.media in (HTML, BYTES):
+        problem[HTML] = {"schema": {"type": "string"}}  # for those who accept it: browsers
     responses: dict[str, Any] = {"200": {"description": "OK", "content": {route.media: {"schema": schema}}}}
     for status in sorted({*route.refusals, 400, 401, 414, 421}):
         responses[str(status)] = (
             {"description": _SUCCESSES[status]}
             if status in _SUCCESSES
-            else {"description": "Refused", "content": {refused: problem}}
+            else {"description": "Refused", "content": problem}
         )
     return {"summary": route.about, "parameters": parameters, "responses": responses}

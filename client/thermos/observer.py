@@ -7,6 +7,9 @@ import sys
 
 import click
 
+#: `-P`: an `observer.py` in the directory where we are called is not meant.
+_BECOME = "from observer.main import main; main('thermos observer')"
+
 
 @click.command(
     name="observer",
@@ -21,4 +24,4 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> None:
     named = [("--root", above.get("root")), ("--mesos-root", above.get("mesos_root"))]
     inherited = [word for flag, value in named if isinstance(value, str) for word in (flag, value)]
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "observer.main", *inherited, *words])
+    os.execv(sys.executable, [sys.executable, "-P", "-c", _BECOME, *inherited, *words])
