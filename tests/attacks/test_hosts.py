@@ -183,6 +183,29 @@ def test_a_user_who_fills_the_disk_harms_himself_alone(room: Room) -> None:
     assert ends == {"greedy": 7, "writer": 0, "checker": 9}, done
 
 
+@root_only
+def test_a_user_who_fills_the_checkpoints_disk_is_told_of_and_nothing_is_lost(room: Room) -> None:
+    """Sandbox and records share a small file system; a busy neighbour writes records all the time."""
+    place = room.path / "place"
+    place.mkdir()
+    for path in (room.path, *room.path.parents):
+        path.chmod(path.stat().st_mode | 0o011)
+    greedy = "dd if=/dev/zero of=ballast bs=4k; sleep 0.5; rm ballast; sleep 2; exit 7"
+    config = room.task(
+        f"Process(name = 'greedy', cmdline = '{greedy}')",
+        "Process(name = 'busy', cmdline = 'sleep 0.01', daemon = True, ephemeral = True, min_duration = 0)",
+        more=", max_failures = 0",
+    )
+    script = f"{THERMOS} run --root {place}/root --task-id t --user {MALLORY} --plain {config} 2>&1"
+    mounts = f"mount --make-rprivate / && mount -t tmpfs -o size=1m,mode=755 none {place}"
+    done = subprocess.run(["unshare", "-m", "sh", "-c", f"{mounts} && {script}"], capture_output=True, text=True)
+    said = done.stdout
+    full, again = said.find("cannot record: disk full"), said.find("can record again")
+    assert 0 < full < again, said
+    assert "busy[" in said[again:] and "greedy[0] FAILED exit code 7" in said[again:], said
+    assert done.returncode == 0, said
+
+
 # ---- names
 
 
