@@ -163,7 +163,8 @@ PLANS: dict[int, Evidence] = {
     66: at("e2e/test_scenarios", "test_an_ephemeral_daemon_ends_with_the_main_and_the_final_tidies_up")
     + at("thermos/core/test_lifecycle", "test_66_ephemerals_are_stopped_when_the_rest_is_done"),
     67: at("e2e/test_plans", "test_a_process_killed_by_a_signal_is_repeated_and_has_not_failed")
-    + at("e2e/test_plans", "test_a_process_killed_from_outside_is_repeated"),
+    + at("e2e/test_plans", "test_a_process_killed_from_outside_is_repeated")
+    + at("spec/test_plan_items", "test_67_kills_and_losses_use_up_none_of_the_failures"),
     68: at("e2e/test_ends", "test_a_coordinator_that_is_killed_makes_its_run_lost_and_repeated")
     + at("thermos/runner/test_coordinator_death", "test_a_coordinator_killed_in_any_record"),
     69: at("e2e/test_ends", "test_whoever_ignores_sigterm_is_killed_at_the_deadline")
@@ -175,7 +176,8 @@ PLANS: dict[int, Evidence] = {
 RUNS_AND_RECORDS: dict[int, Evidence] = {
     71: at("e2e/test_scenarios", "test_a_process_that_daemonizes_gets_sigterm_on_kill"),
     72: at("e2e/test_ends", "test_a_killed_runner_is_replaced_without_a_duplicate_run")
-    + at("spec/test_records_of_real_runs", "test_72_sequences_go_on_without_a_gap_under_the_next_runner"),
+    + at("spec/test_records_of_real_runs", "test_72_sequences_go_on_without_a_gap_under_the_next_runner")
+    + at("thermos/core/test_fold", "test_a_repeated_record_changes_nothing"),
     73: at("spec/test_records_of_real_runs", "test_73_a_task_of_which_nothing_lives_is_killed_on_record")
     + at("spec/test_records_of_real_runs", "test_73_politely_too"),
     74: at("thermos/runner/test_crash", "test_a_runner_killed_at_any_act_is_replaced_by_the_next")
