@@ -5,11 +5,11 @@ A value keeps what it was given. Whether `Integer('{{n}}')` is a number is decid
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
+from config.core.nearest import nearest
 from config.dsl.objects import CoercionError, Object, ShapeError, TypeCheck, bind_advice, explain
 from config.dsl.refs import Namable, Ref
 from config.dsl.report import Report, Site, Where
@@ -23,11 +23,8 @@ _EATEN = re.compile(r"(?<![{$])\{((?:thermos|mesos)\.[^{}\s]+)\}(?!\})")
 
 def suggest(given: object, known: Any) -> str:
     """`; did you mean …?` for a misspelt word, or nothing."""
-    word = str(given)
-    close = difflib.get_close_matches(word, list(known), n=1)
-    if not close:
-        close = [name for name in known if name.lower() == word.lower()][:1]
-    return f"; did you mean `{close[0]}`?" if close else ""
+    meant = nearest(str(given), known)
+    return f"; did you mean `{meant}`?" if meant else ""
 
 
 def _report_eaten(raw: str, report: Report, where: Where | None, key: str) -> None:
