@@ -4,17 +4,23 @@
     load_tasks("hello.thermos").pick()
 
 `.aurora` files leave their jobs in `jobs` (and API hooks in `hooks`); `.thermos` files hand over tasks with
-`export(task)`. JSON gives the same objects without Python. A ConfigError here is one line about the first thing that
-keeps the file from being read at all; what is wrong with what it defines is collected by `config.check`.
+`export(task)`. JSON gives the same objects without Python. What is wrong with what a file defines is collected:
+constructors refuse nothing while it is loaded (`refused` has what they would have), `config.check` tells all. A
+ConfigError here is about what keeps the file from being read at all, after a line for each refusal that was met before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from config.binds import apply_binds, parse_binds
+from config.check import raise_refusals
+from config.core.problem import Place, Problem, render_problem
+from config.dsl.places import tracking
+from config.dsl.refusals import recording
 from config.namespace import NAMES
 from config.schema import Job, Task
 from config.selection import Wanted, pick_job, pick_task
@@ -31,6 +37,11 @@ class LoadedJobs:
     jobs: tuple[Any, ...]
     hooks: tuple[Any, ...] = ()
     loadables: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[Problem, ...] = ()
+
+    @property
+    def objects(self) -> tuple[Any, ...]:
+        return self.jobs
 
     def pick(
         self,
@@ -40,7 +51,8 @@ class LoadedJobs:
         role: str | None = None,
         environment: str | None = None,
     ) -> Any:
-        """The one job that is meant. Raises ConfigError with the candidates."""
+        """The one job that is meant. Raises ConfigError with the candidates, or with all that is wrong."""
+        raise_refusals(self)
         return pick_job(self.jobs, Wanted(name, cluster, role, environment))
 
 
@@ -51,9 +63,15 @@ class LoadedTasks:
     source: str
     tasks: tuple[Any, ...]
     loadables: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[Problem, ...] = ()
+
+    @property
+    def objects(self) -> tuple[Any, ...]:
+        return self.tasks
 
     def pick(self, name: str | None = None) -> Any:
-        """The one task that is meant. Raises ConfigError."""
+        """The one task that is meant. Raises ConfigError, if anything was refused with all that is wrong."""
+        raise_refusals(self)
         return pick_task(self.tasks, name)
 
 
@@ -61,33 +79,48 @@ def load_jobs(path_or_source: ConfigSource, *, binds: Sequence[str] = (), json: 
     """Load a config and bind `NAME=VALUE`s to all its jobs. Raises ConfigError (UserError for a bad binding)."""
     environments = parse_binds(binds)
     sources = Sources(path_or_source)
-    if json:
-        text = sources.first()
-        jobs, hooks, name = _json_jobs(text.name, parse_json(text.name, text.text)), (), text.name
-    else:
-        file = UserFile(sources, dict(NAMES))
-        file.run()
-        name = file.name
-        jobs, hooks = _jobs(name, file.env), _listed(name, file.env.get("hooks", ()), "hooks")
+    with _collecting() as refused:
+        if json:
+            text = sources.first()
+            jobs, hooks, name = _json_jobs(text.name, parse_json(text.name, text.text)), (), text.name
+        else:
+            file = UserFile(sources, dict(NAMES))
+            file.run()
+            name = file.name
+            jobs, hooks = _jobs(name, file.env), _listed(name, file.env.get("hooks", ()), "hooks")
     bound = tuple(apply_binds(job, environments) for job in jobs)
-    return LoadedJobs(name, bound, hooks, sources.loadables)
+    return LoadedJobs(name, bound, hooks, sources.loadables, tuple(dict.fromkeys(refused)))
 
 
 def load_tasks(path_or_source: ConfigSource, *, json: bool = False, binds: Sequence[str] = ()) -> LoadedTasks:
     """Load what a config exports and bind `NAME=VALUE`s to it. Raises ConfigError (UserError for a bad binding)."""
     environments = parse_binds(binds)
     sources = Sources(path_or_source)
-    if json:
-        text = sources.first()
-        tasks = _json_tasks(text.name, parse_json(text.name, text.text))
-        name = text.name
-    else:
-        exported: list[Any] = []
-        file = UserFile(sources, {**NAMES, "export": lambda task: exported.append(_exported(task))})
-        file.run()
-        name = file.name
-        tasks = tuple(exported) or _jobs(name, {"jobs": [], **file.env})
-    return LoadedTasks(name, tuple(apply_binds(task, environments) for task in tasks), sources.loadables)
+    with _collecting() as refused:
+        if json:
+            text = sources.first()
+            tasks = _json_tasks(text.name, parse_json(text.name, text.text))
+            name = text.name
+        else:
+            exported: list[Any] = []
+            file = UserFile(sources, {**NAMES, "export": lambda task: exported.append(_exported(task))})
+            file.run()
+            name = file.name
+            tasks = tuple(exported) or _jobs(name, {"jobs": [], **file.env})
+    bound = tuple(apply_binds(task, environments) for task in tasks)
+    return LoadedTasks(name, bound, sources.loadables, tuple(dict.fromkeys(refused)))
+
+
+@contextmanager
+def _collecting() -> Iterator[list[Problem]]:
+    """The refusals of a load; if it ends with a ConfigError, that tells them, too."""
+    with recording() as refused:
+        try:
+            yield refused
+        except ConfigError as error:
+            if not refused:
+                raise
+            raise ConfigError("\n".join([*dict.fromkeys(map(render_problem, refused)), str(error)])) from None
 
 
 def _exported(task: Any) -> Any:
@@ -139,10 +172,8 @@ def _json_tasks(name: str, document: object) -> tuple[Any, ...]:
 
 
 def _from_json(name: str, kind: Any, value: object, where: str) -> Any:
-    """An object of plain data. Raises ConfigError for what does not fit at all."""
+    """An object of plain data, all of it at home in the file. Raises ConfigError for what is no object."""
     if not isinstance(value, Mapping):
         raise ConfigError(f"{name}: {where}a {kind.__name__} is an object with fields, got {type(value).__name__}")
-    try:
+    with tracking(Place(name)), recording(where):
         return kind(value)
-    except (AttributeError, ValueError) as error:
-        raise ConfigError(f"{name}: {where}{' '.join(str(error).split())}") from None

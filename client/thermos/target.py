@@ -10,6 +10,7 @@ from typing import Any
 from config.check import raise_errors
 from config.core.compile import compile_task, is_job, required_ports
 from config.core.problem import is_error, render_problem
+from config.core.rules import check_job, check_task
 from config.loader import LoadedJobs, load_jobs, load_tasks
 from config.selection import name_of
 from thermos.errors import ConfigError, UserError
@@ -40,6 +41,7 @@ def load_target(path: str, *, json: bool, binds: Sequence[str], task: str | None
     try:
         return Target(name_of(chosen), chosen, required_ports(chosen))
     except ValueError as error:
+        raise_errors((check_job if is_job(chosen) else check_task)(chosen).problems)
         raise ConfigError(f"{path}: {error}") from error
 
 
@@ -53,7 +55,7 @@ def _pick(path: str, json: bool, binds: Sequence[str], task: str | None, job: st
         return load_jobs(path, binds=binds, json=json).pick(**parse_job_key(job or task))
     loaded = load_tasks(path, binds=binds, json=json)
     if loaded.tasks and all(map(is_job, loaded.tasks)):
-        return LoadedJobs(loaded.source, loaded.tasks).pick(**parse_job_key(task))
+        return LoadedJobs(loaded.source, loaded.tasks, refused=loaded.refused).pick(**parse_job_key(task))
     return loaded.pick(task)
 
 

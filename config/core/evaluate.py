@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 from config.core.finding import Finding, Path
 from config.core.problem import Place, Problem, Severity
 from config.dsl import Namable, Object, Ref
-from config.dsl.report import Report
+from config.dsl.report import Report, Site
 
 
 class Evaluation(NamedTuple):
     """What one pass has found; `refs` maps the address of an open reference to the fields that contain it.
 
-    `told` has the (address, field) that one of the problems speaks of already.
+    `told` has the (address, field) that one of the problems speaks of already; `refused` is what constructors refused,
+    `lost` the fields that are not set because of it.
     """
 
     root: Any
@@ -27,6 +28,8 @@ class Evaluation(NamedTuple):
     refs: Mapping[str, list[str]]
     places: Mapping[str, Place | None]
     told: frozenset[tuple[str, str]]
+    refused: list[Problem]
+    lost: frozenset[str]
 
     def problem(self, finding: Finding) -> Problem:
         """The finding as a problem of this object."""
@@ -62,8 +65,17 @@ def evaluate(root: Object) -> Evaluation:
             at = report.problem_at("", site)
             places[at.field] = at.place
             refs.setdefault(ref.address(), []).append(at.field)
-    told = frozenset((ref.address(), report.problem_at("", site).field) for ref, site in report.told)
-    return Evaluation(root, data, report.problems, refs, places, told)
+    told = {(ref.address(), _field_of(report, site)) for ref, site in report.told}
+    if report.lost:
+        keys = {site.key for site in report.lost}
+        led_there = [ref.address() for ref in report.unbound if not keys.isdisjoint(ref.keys)]
+        told.update((address, field) for address in led_there for field in refs[address])
+    lost = frozenset(_field_of(report, site) for site in report.lost)
+    return Evaluation(root, data, report.problems, refs, places, frozenset(told), report.refused, lost)
+
+
+def _field_of(report: Report, site: Site) -> str:
+    return report.problem_at("", site).field
 
 
 def field_text(path: Path) -> str:

@@ -17,10 +17,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a user's file."""
+    """A line of a user's file, or the file alone."""
 
     file: str
-    line: int
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def is_error(problem: Problem) -> bool:
 
 def render_place(place: Place) -> str:
     """`FILE:LINE`, as editors and terminals link it."""
-    return f"{place.file}:{place.line}"
+    return place.file if place.line is None else f"{place.file}:{place.line}"
 
 
 def render_problem(problem: Problem) -> str:

@@ -57,15 +57,15 @@ def checked(
     for address, field in evaluation.open_refs(is_allowed):
         text = bad_port_text(address) if is_bad_port(address) else say(address)
         problems.append(evaluation.problem_in(text, field))
-    wrong = {problem.field for problem in problems if is_error(problem)}
+    wrong = {problem.field for problem in problems if is_error(problem)} | evaluation.lost
     for finding in findings:
         problem = evaluation.problem(finding)
         if finding.certain or problem.field not in wrong or not problem.field:
             problems.append(problem)
-    return Checked(evaluation.data, sorted(problems, key=_reading_order))
+    return Checked(evaluation.data, sorted([*evaluation.refused, *problems], key=reading_order))
 
 
-def _reading_order(problem: Problem) -> tuple[bool, str, int]:
+def reading_order(problem: Problem) -> tuple[bool, str, int]:
     """By file and line, those without a place last; the rest stays as it was found."""
     place = problem.place
-    return (True, "", 0) if place is None else (False, place.file, place.line)
+    return (True, "", 0) if place is None else (False, place.file, place.line or 0)

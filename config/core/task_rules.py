@@ -69,9 +69,9 @@ def _is_unicode(text: str) -> bool:
 
 
 def _all_names_known(task: Plain) -> bool:
-    """False while a name is missing or unbound: then every order constraint would look wrong."""
-    processes = task.get("processes") or ()
-    return all(isinstance(p, dict) and text_at(p, "name") is not None for p in processes)
+    """False while a name is missing or unbound, or all are lost: then every order constraint would look wrong."""
+    processes = task.get("processes", ())
+    return processes is not None and all(isinstance(p, dict) and text_at(p, "name") is not None for p in processes)
 
 
 def _orders(task: Plain) -> list[tuple[int, Sequence[str]]]:

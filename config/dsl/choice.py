@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from config.core.problem import is_error
 from config.dsl.objects import CoercionError, Object, TypeCheck
 from config.dsl.refs import Namable, Ref
+from config.dsl.refusals import raising
 from config.dsl.report import Report, Where
 from config.dsl.scopes import Scope
 from config.dsl.typing import Type, TypeFactory, TypeMetaclass, pickled_type, unpickled_type
@@ -46,9 +47,12 @@ class ChoiceContainer(Object, Type):
         """(alternative, object or None, why not) for a value that is no object of an alternative."""
         for option in self.CHOICES:
             try:
-                yield option, option(self._value), ""
+                with raising():
+                    candidate = option(self._value)
             except _MISFITS as error:
                 yield option, None, str(error)
+            else:
+                yield option, candidate, ""
 
     def unwrap(self) -> Any:
         """The object of the alternative that fits."""
@@ -116,7 +120,7 @@ class ChoiceContainer(Object, Type):
                 why = "; ".join(problem.text for problem in errors)
             reasons.append(f"{option.__name__}: {why}")
         if open_refs is not None:
-            report.take_unbound(open_refs)
+            report.take_notes(open_refs)
         names = ", ".join(option.__name__ for option in self.CHOICES)
         report.error(f"fits none of {names} ({' | '.join(reasons)})", where, key)
         return self._value if isinstance(self._value, str | int | float | Mapping) else str(self._value)

@@ -20,7 +20,12 @@ from config.dsl.typing import Type, TypeFactory, TypeMetaclass, pickled_type, un
 
 def adopt(klass: Any, value: Any) -> Any:
     """The value as an object of the type, itself if it is one. Raises ShapeError (a ValueError)."""
-    return value if type(value) is klass or isinstance(value, klass) else klass(value)
+    return value if type(value) is klass or isinstance(value, klass) else klass._adopted(value)
+
+
+def stepped(step: str, error: ShapeError) -> ShapeError:
+    """The error, told from one step further out; a dot parts the step from the name of an inner struct."""
+    return error.within(f"{step}{'.' if error.path and error.path[0] not in '.[' else ''}")
 
 
 class _Container(Object, Namable, Type):
@@ -66,7 +71,7 @@ class ListContainer(_Container):
         try:
             return adopt(self.TYPE, value)
         except ShapeError as error:
-            raise error.within(f"[{index}]{'.' if error.path and error.path[0] not in '.[' else ''}") from None
+            raise stepped(f"[{index}]", error) from None
 
     @staticmethod
     def isiterable(values: Any) -> bool:
@@ -179,7 +184,7 @@ class MapContainer(_Container):
         try:
             return adopt(self.KEYTYPE, key), adopt(self.VALUETYPE, value)
         except ShapeError as error:
-            raise error.within(f"[{key}]{'.' if error.path and error.path[0] not in '.[' else ''}") from None
+            raise stepped(f"[{key}]", error) from None
 
     @classmethod
     def _make(cls, pairs: tuple[tuple[Any, Any], ...]) -> Self:

@@ -103,6 +103,12 @@ class Object(Value):
     class InterpolationError(Exception):
         pass
 
+    @classmethod
+    def _adopted(cls, value: Any) -> Any:
+        """An object of this type, made of a plain value inside another one. Raises ShapeError."""
+        made: Any = cls
+        return made(value)
+
     def _clone(self) -> Self:
         """A copy that shares all parts."""
         raise NotImplementedError
@@ -205,7 +211,7 @@ def resolve(obj: Object) -> Resolved:
     """As `obj.resolve()`, also where a struct has a field of that name."""
     report = Report(obj)
     data = obj._plain(None, report, None, "")
-    return Resolved(data, list(report.unbound), report.problems)
+    return Resolved(data, list(report.unbound), [*report.refused, *report.problems])
 
 
 def unbound_problems(obj: Object, is_allowed: Callable[[Ref], bool]) -> list[Problem]:

@@ -24,25 +24,29 @@ _OURS = str(Path(__file__).parent.parent) + "/"
 
 
 class _Switch:
-    """How many loaders want places now (they nest: a file includes another)."""
+    """How many loaders want places now (they nest: a file includes another), and the one place if there is no code."""
 
     on = 0
+    fixed: Place | None = None
 
 
 @contextmanager
-def tracking() -> Iterator[None]:
-    """While this is open, every Struct remembers the line that made it."""
+def tracking(fixed: Place | None = None) -> Iterator[None]:
+    """While this is open, every Struct remembers the line that made it, or the fixed place: a file without code."""
+    before = _Switch.fixed
     _Switch.on += 1
+    _Switch.fixed = fixed
     try:
         yield
     finally:
         _Switch.on -= 1
+        _Switch.fixed = before
 
 
 def mark_caller() -> Mark | None:
     """The innermost frame outside `config/`, or None when tracking is off."""
-    if not _Switch.on:
-        return None
+    if not _Switch.on or _Switch.fixed is not None:
+        return _Switch.fixed
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back

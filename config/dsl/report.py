@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from config.core.problem import Place, Problem, Severity
 from config.dsl.refs import Ref
+from config.dsl.refusals import Refusal
 from config.dsl.scopes import Scope
 
 
@@ -41,6 +42,9 @@ class Report:
         self.unbound: dict[Ref, list[Site]] = {}
         #: Unbound refs that a problem at their site speaks of already.
         self.told: set[tuple[Ref, Site]] = set()
+        #: What constructors refused, and the fields that are not set because of it.
+        self.refused: list[Problem] = []
+        self.lost: list[Site] = []
 
     def note_unbound(self, refs: tuple[Ref, ...], where: Where | None, key: str) -> None:
         for ref in refs:
@@ -52,13 +56,21 @@ class Report:
     def warn(self, text: str, where: Where | None, key: str) -> None:
         self.problems.append(self.problem_at(text, Site(where, key), Severity.WARNING))
 
+    def note_refusals(self, refusals: tuple[Refusal, ...], where: Where) -> None:
+        for refusal in refusals:
+            if refusal.problem is not None:
+                self.refused.append(refusal.problem)
+            self.lost += (Site(where, f".{attr}") for attr in refusal.lost)
+
     def take(self, other: Report) -> None:
         """Everything that a trial walk over a part has found."""
         self.problems += other.problems
-        self.take_unbound(other)
+        self.take_notes(other)
 
-    def take_unbound(self, other: Report) -> None:
-        """Only what it says about refs."""
+    def take_notes(self, other: Report) -> None:
+        """All but the problems, which are told in other words."""
+        self.refused += other.refused
+        self.lost += other.lost
         self.told |= other.told
         for ref, sites in other.unbound.items():
             self.unbound.setdefault(ref, []).extend(sites)

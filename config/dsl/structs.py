@@ -18,14 +18,17 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from config.core.problem import Place
-from config.dsl.containers import adopt
+from config.core.nearest import nearest
+from config.core.problem import Place, Problem
+from config.dsl.containers import adopt, stepped
 from config.dsl.fields import Empty, TypeSignature
 from config.dsl.jsonfilter import known_part
 from config.dsl.objects import CoercionError, Object, ShapeError, TypeCheck
 from config.dsl.places import Mark, mark_caller, place_of
 from config.dsl.refs import Namable, Ref, frozendict
+from config.dsl.refusals import Refusal, refuse
 from config.dsl.report import Report, Where, describe
+from config.dsl.salvage import salvage
 from config.dsl.scopes import Chain, Fields, Hit, Keys, Scope, found
 from config.dsl.templates import Uninterpolatable
 from config.dsl.typing import Type, TypeFactory, TypeMetaclass, pickled_type, unpickled_type
@@ -79,9 +82,10 @@ class StructMetaclass(TypeMetaclass):
 class Structural(Object, Type, Namable, metaclass=StructMetaclass):
     """What every struct can do; `_data` maps each field to an object or Empty."""
 
-    __slots__ = ("_data", "_mark")
+    __slots__ = ("_data", "_mark", "_refused")
     _data: dict[str, Any]
     _mark: Mark | None
+    _refused: tuple[Refusal, ...]
     TYPEMAP: ClassVar[dict[str, TypeSignature]]
     _UNSET: ClassVar[dict[str, Any]]
     _WALK: ClassVar[tuple[tuple[str, str, bool], ...]]
@@ -90,21 +94,36 @@ class Structural(Object, Type, Namable, metaclass=StructMetaclass):
     def __init__(self, /, *args: Any, **fields: Any) -> None:
         data = self._UNSET.copy()
         _set_data(self, data)
-        for arg in args:
-            if not isinstance(arg, Mapping):
-                raise IsNotMappingError(arg, type(self).__name__)
-            self._fill(data, arg)
-        self._fill(data, fields)
+        _set_refused(self, self._fill_all(data, args, fields))
         _set_scopes(self, ())
         _set_mark(self, mark_caller())
 
-    def _fill(self, data: dict[str, Any], fields: Mapping[str, Any]) -> None:
-        """Put objects of the declared types into `data`; raises UnknownFieldError or ShapeError."""
+    @classmethod
+    def _adopted(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise IsNotMappingError(value, cls.__name__)
+        return cls(value)
+
+    def _fill_all(self, data: dict[str, Any], args: tuple[Any, ...], fields: Mapping[str, Any]) -> tuple[Refusal, ...]:
+        """As `_fill`, with mappings given by position first."""
+        refused: tuple[Refusal, ...] = ()
+        for arg in args:
+            if isinstance(arg, Mapping):
+                refused += self._fill(data, arg)
+                continue
+            error = IsNotMappingError(arg, type(self).__name__)
+            refused += (refuse(error, Problem(str(error)), tuple(self.TYPEMAP)),)
+        return refused + self._fill(data, fields)
+
+    def _fill(self, data: dict[str, Any], fields: Mapping[str, Any]) -> tuple[Refusal, ...]:
+        """Put objects of the declared types into `data`; what does not fit is refused."""
         typemap = self.TYPEMAP
+        refused: tuple[Refusal, ...] = ()
         for attr, value in fields.items():
             signature = typemap.get(attr)
             if signature is None:
-                raise UnknownFieldError(self._unknown(attr, fields))
+                refused += (self._refuse_unknown(attr, fields),)
+                continue
             klazz = signature.klazz
             if value is Empty or type(value) is klazz:
                 data[attr] = value
@@ -112,11 +131,21 @@ class Structural(Object, Type, Namable, metaclass=StructMetaclass):
             try:
                 data[attr] = adopt(klazz, value)
             except ShapeError as error:
-                raise error.within(self._step(attr, error.path)) from None
+                kept, reasons = salvage(klazz, value, error)
+                refused += tuple([self._refuse_value(attr, reason, kept) for reason in reasons])
+                data[attr] = data[attr] if kept is Empty else kept
+        return refused
 
-    def _step(self, attr: str, path: str) -> str:
-        """`attr` as the front of a path that may go on with the name of the inner struct's type."""
-        return f"{type(self).__name__}.{attr}{'.' if path and path[0] not in '.[' else ''}"
+    def _refuse_unknown(self, attr: str, fields: Mapping[str, Any]) -> Refusal:
+        text = self._unknown(attr, fields)
+        meant = nearest(str(attr), self.TYPEMAP)
+        return refuse(UnknownFieldError(text), Problem(text), (meant,) if meant else ())
+
+    def _refuse_value(self, attr: str, error: ShapeError, kept: Any) -> Refusal:
+        name = type(self).__name__
+        stepped(f"{name}.{attr}", error)
+        problem = Problem(error.reason, name, error.path.removeprefix(f"{name}."))
+        return refuse(error, problem, (attr,) if kept is Empty else ())
 
     def _unknown(self, attr: str, fields: Mapping[str, Any]) -> str:
         given = fields.get("name", self._data.get("name"))
@@ -126,25 +155,27 @@ class Structural(Object, Type, Namable, metaclass=StructMetaclass):
         return f"unknown field `{attr}` of {words}{hint}"
 
     @classmethod
-    def _make(cls, data: dict[str, Any], mark: Mark | None) -> Self:
+    def _make(cls, data: dict[str, Any], mark: Mark | None, refused: tuple[Refusal, ...] = ()) -> Self:
         fresh = cls.__new__(cls)
         _set_data(fresh, data)
+        _set_refused(fresh, refused)
         _set_scopes(fresh, ())
         _set_mark(fresh, mark)
         return fresh
 
     def _clone(self) -> Self:
-        return self._make(self._data, self._mark)
+        return self._make(self._data, self._mark, self._refused)
+
+    @classmethod
+    def _blank(cls) -> Self:
+        """An object that lost all fields, in place of an element that was refused."""
+        return cls._make(cls._UNSET, mark_caller(), (Refusal(tuple(cls.TYPEMAP)),))
 
     def __call__(self, /, *args: Any, **fields: Any) -> Self:
         """A copy with these fields changed."""
         data = self._data.copy()
-        for arg in args:
-            if not isinstance(arg, Mapping):
-                raise IsNotMappingError(arg, type(self).__name__)
-            self._fill(data, arg)
-        self._fill(data, fields)
-        fresh = self._make(data, mark_caller() or self._mark)
+        refused = self._refused + self._fill_all(data, args, fields)
+        fresh = self._make(data, mark_caller() or self._mark, refused)
         _set_scopes(fresh, self._scopes)
         return fresh
 
@@ -217,7 +248,7 @@ class Structural(Object, Type, Namable, metaclass=StructMetaclass):
             if value is not Empty:
                 value = adopt(self.TYPEMAP[attr].klazz, value._interpolate(inner, unbound))
             data[attr] = value
-        return self._make(data, self._mark)
+        return self._make(data, self._mark, self._refused)
 
     def _check(self, scope: Scope | None) -> TypeCheck:
         inner = Fields(self._data, self._within(scope))
@@ -237,13 +268,21 @@ class Structural(Object, Type, Namable, metaclass=StructMetaclass):
         inner = Fields(data, self._within(scope))
         here = Where(where, key, self, inner)
         out = {}
+        lost = self._lost(report, here) if self._refused else ()
         for attr, dotted, required in self._WALK:
             value = data[attr]
             if value is not Empty:
                 out[attr] = value._plain(inner, report, here, dotted)
+            elif attr in lost:
+                out[attr] = None
             elif required:
                 report.error(f"{describe(self, inner)} needs `{attr}`, which is not set", here, dotted)
         return out
+
+    def _lost(self, report: Report, here: Where) -> set[str]:
+        """Tell what was refused; the fields that are not set because of it."""
+        report.note_refusals(self._refused, here)
+        return {attr for refusal in self._refused for attr in refusal.lost}
 
     def _text(self, scope: Scope | None) -> str:
         inner = Fields(self._data, self._within(scope))
@@ -308,6 +347,7 @@ class Struct(Structural):
 
 _set_data = Structural.__dict__["_data"].__set__
 _set_mark = Structural.__dict__["_mark"].__set__
+_set_refused = Structural.__dict__["_refused"].__set__
 _set_scopes = Object.__dict__["_scopes"].__set__
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from config.check import check, raise_errors
+from config.core.compile import compile_task
+from config.core.problem import Place, render_problem
 from config.loader import LoadedJobs, load_jobs, load_tasks
+from config.schema import Process, Task
 from thermos.errors import ConfigError, UserError
 
 JOB = "jobs = [Job(cluster='c', role='r', environment='devel', name='{{n}}', task=SimpleTask('t', 'true'))]\n"
@@ -271,7 +274,64 @@ def test_a_json_task(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"task\.json: unknown field `proceses` of Task `j`; did you mean `processes`\?"
     ):
-        load_tasks(path, json=True)
+        load_tasks(path, json=True).pick()
+
+
+def test_a_file_in_which_something_was_refused_has_objects_but_none_can_be_picked(tmp_path: Path) -> None:
+    text = "loose = Process(nmae='x', cmdline='true')\n" + JOB.replace("'true'", "'{{ x }}'")
+    loaded = load_jobs(write(tmp_path, web=text), binds=["n=web"])
+    assert [problem.text[:20] for problem in loaded.refused] == ["unknown field `nmae`"]
+    assert names(loaded) == ["web"]
+    with pytest.raises(ConfigError) as caught:
+        loaded.pick("web")
+    first, second = str(caught.value).splitlines()
+    assert ":1: unknown field `nmae`" in first
+    assert ":2: Job `web`.task.processes[0].cmdline: `{{ x }}` has blanks" in second
+
+
+def test_what_was_refused_is_told_even_if_the_file_cannot_be_read_to_its_end(tmp_path: Path) -> None:
+    path = write(tmp_path, web="a = Process(x=1)\nb = Process(x=1)(y=2)\nfor _ in 'ab': Process(z=3)\nnobody\n")
+    with pytest.raises(ConfigError) as caught:
+        load_jobs(path)
+    told = [line.removeprefix(f"{path}:")[:19] for line in str(caught.value).splitlines()]
+    expected = ["1: unknown field `x`", "2: unknown field `x`", "2: unknown field `y`", "3: unknown field `z`"]
+    assert told == [line[:19] for line in expected] + ["4: NameError: name '"[:19]]
+
+
+def test_a_refused_object_does_not_compile_even_if_nobody_looks_at_the_load(tmp_path: Path) -> None:
+    text = JOB.replace("jobs =", "made =") + "jobs = [made[0](instnaces=3)]\n"
+    job = load_jobs(write(tmp_path, web=text), binds=["n=web"]).jobs[0]
+    spec, problems = compile_task(job, ports={}, task_id="t", user="u")
+    assert spec is None
+    assert ["unknown field `instnaces`" in problem.text for problem in problems] == [True]
+
+
+def test_constructors_refuse_by_raising_outside_of_a_load(tmp_path: Path) -> None:
+    load_jobs(write(tmp_path, web="Process(x=1)\n" + JOB))
+    with pytest.raises(AttributeError, match="unknown field `x`"):
+        Process(x=1)
+    with pytest.raises(ValueError, match=r"Task\.processes\[1\]: Process takes fields"):
+        Task(processes=[Process(name="a"), 17])
+
+
+def test_a_choice_tries_its_alternatives_while_a_file_is_loaded(tmp_path: Path) -> None:
+    text = (
+        JOB.replace("task=", "container={'image': 'i:1'}, task=")
+        + "assert str(jobs[0].container().unwrap().image()) == 'i:1'\n"
+    )
+    loaded = load_jobs(write(tmp_path, web=text), binds=["n=web"])
+    assert loaded.refused == ()
+    assert check(loaded) == []
+
+
+def test_problems_of_json_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.json"
+    path.write_text(json.dumps({"jobs": [{"name": "a", "tsak": {}}, {"name": "b", "task": {"resources": 5}}]}))
+    loaded = load_jobs(path, json=True)
+    problems = check(loaded)
+    assert {problem.place for problem in problems} == {Place(str(path))}
+    assert [problem.text[:9] for problem in loaded.refused] == ["jobs[0]: ", "jobs[1]: "]
+    assert all(render_problem(problem).startswith(f"{path}: ") for problem in problems)
 
 
 def test_raise_errors_has_a_line_per_error_and_none_for_warnings(tmp_path: Path) -> None:
