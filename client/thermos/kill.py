@@ -7,7 +7,6 @@ Only standalone roots are looked into, unless --mesos-root is given: what Mesos 
 from __future__ import annotations
 
 import select
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import click
 from client.context import search_roots, user_name, usual_roots
 from client.exits import complain, echo_lines
 from client.render import duration
-from client.thermos.minding import check_ours, settings_for
+from client.thermos.minding import check_ours, send_wishes, settings_for
 from client.thermos.options import inherited, search_options
 from client.thermos.suggest import task_ids
 from client.thermos.tasks import KnownTask, matcher, read_tasks
@@ -42,6 +41,8 @@ Exit codes: 0 all of them have ended, 1 nothing matched or one could not be ende
 
 #: Seconds that a runner may take longer than its task's finalization_wait.
 _PATIENCE = 20.0
+#: Seconds that it gets with --force, before it is killed itself.
+_FORCE_PATIENCE = 3.0
 _LOOK_MS = 500
 
 
@@ -82,7 +83,7 @@ def _ask(known: KnownTask, kernel: Kernel, force: bool) -> int | None:
     """Tell a living runner to end its task; its pidfd, or None when there is none to be told."""
     view = known.view
     owner = view.task.owner if view is not None else None
-    if view is None or owner is None or force or view.attendance is not Attendance.ATTENDED:
+    if view is None or owner is None or view.attendance is not Attendance.ATTENDED:
         return None
     try:
         pidfd = kernel.pidfd_open(owner.pid)
@@ -91,14 +92,17 @@ def _ask(known: KnownTask, kernel: Kernel, force: bool) -> int | None:
     status = kernel.proc_stat(owner.pid)  # looked at again: the pidfd holds what it says now
     try:
         if status is not None and status.start == owner.start:
-            kernel.pidfd_signal(pidfd, signal.SIGUSR1)
+            kernel.pidfd_signal(pidfd, 0)  # may we?
+            send_wishes("kill", view.paths, f"kill {'now' if force else 'politely'} {_reason(kernel)}")
             return pidfd
-    except PermissionError:
-        pass  # `_end` says who it belongs to
-    except ProcessLookupError:
-        pass  # it has just ended
+    except (PermissionError, ProcessLookupError, HostError):
+        pass  # `_end` says who it belongs to, or that it has just ended
     kernel.close(pidfd)
     return None
+
+
+def _reason(kernel: Kernel) -> str:
+    return f"thermos kill by {user_name(kernel.geteuid())}"
 
 
 def _end(known: KnownTask, pidfd: int | None, kernel: Kernel, force: bool) -> bool:
@@ -121,23 +125,26 @@ def _end(known: KnownTask, pidfd: int | None, kernel: Kernel, force: bool) -> bo
 
 def _see_to_end(view: TaskView, pidfd: int | None, kernel: Kernel, force: bool) -> TaskState | None:
     if pidfd is not None:
-        _wait_for_runner(view, pidfd, kernel)
+        _wait_for_runner(view, pidfd, kernel, force)
         view = read_task(view.paths, kernel)
     if view.task.terminal and not view.paths.active.exists():
         return view.task.state
     return end_unattended(view, kernel, force)
 
 
-def _wait_for_runner(view: TaskView, pidfd: int, kernel: Kernel) -> None:
-    """Until it exits, or its task has ended: it may still have to tell that to somebody who does not listen."""
+def _wait_for_runner(view: TaskView, pidfd: int, kernel: Kernel, force: bool) -> None:
+    """Until it exits, or its task has ended: it may still have to tell that to somebody who does not listen. One that
+    does not end its task at once when it should is killed by whoever takes the task over."""
     spec = load_active(view.paths)
-    seconds = (spec.finalization_wait if spec is not None else 0.0) + _PATIENCE
+    seconds = _FORCE_PATIENCE if force else (spec.finalization_wait if spec is not None else 0.0) + _PATIENCE
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     give_up_at = now().mono + seconds
     while not poller.poll(_LOOK_MS) and view.paths.active.exists():
         if now().mono > give_up_at:
             kernel.close(pidfd)
+            if force:
+                return
             raise HostError(
                 f"task {view.paths.task_id} has not ended within {duration(seconds)}; "
                 "`thermos kill --force` does not wait"
@@ -153,7 +160,7 @@ def end_unattended(view: TaskView, kernel: Kernel, force: bool) -> TaskState | N
     if spec is None or settings is None:
         raise HostError(f"cannot kill task {paths.task_id}: {paths.active} is gone")
     at = now()
-    reason = f"thermos kill by {user_name(kernel.geteuid())}"
+    reason = _reason(kernel)
     wanted = Request(
         at=at.wall, mono=at.mono, want=TaskState.KILLED, grace=0.0 if force else None, finalize=not force, reason=reason
     )

@@ -42,6 +42,7 @@ class Running:
         self.pid = self._process.pid
         self._buffer = b""
         self.events: list[Event] = []
+        self._given: set[int] = set()
 
     def wait_for(self, wanted: Callable[[Event], bool]) -> Event:
         """The next event that is wanted; those before it are kept in `events`."""
@@ -69,7 +70,15 @@ class Running:
         return event
 
     def running(self, process: str) -> Event:
-        return self.wait_for(lambda e: e["kind"] == "running" and e["process"] == process)
+        """The last `running` of this process, if it was seen already; else the next. Processes come up in any order."""
+
+        def is_wanted(event: Event) -> bool:
+            return bool(event["kind"] == "running" and event["process"] == process)
+
+        seen = [event for event in self.events if is_wanted(event) and id(event) not in self._given]
+        event = seen[-1] if seen else self.wait_for(is_wanted)
+        self._given.add(id(event))
+        return event
 
     def signal(self, signum: int) -> None:
         self._process.send_signal(signum)

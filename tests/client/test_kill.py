@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_minded_task_is_ended_by_its_runner_politely(room: Room) -> None:
     assert (done.code, done.out, done.err) == (0, "Killing t...done.\n", "")
     assert not alive(pid)
     code, summary = run.end()
-    assert (code, summary["state"], summary["reason"]) == (4, "KILLED", "SIGUSR1")
+    assert (code, summary["state"], summary["reason"]) == (4, "KILLED", f"thermos kill by {getpass.getuser()}")
     assert (room.root / "sandboxes/t/finalizer-ran").exists()
     assert room.kill("t").code == 1, "it is finished now"
 
