@@ -139,9 +139,7 @@ def choose_display(output: Output, orders: Orders) -> Display:
 def _finish(orders: Orders, ended: Ended, display: Display, output: Output) -> int:
     code = exit_code(ended)
     if ended.let_go and not isinstance(display, JsonLines):
-        output.write(
-            f"let go of task {orders.task_id}: it goes on without us, `thermos attach {orders.task_id}` returns\n"
-        )
+        output.write(f"let go of task {orders.task_id}: it goes on; `thermos attach {orders.task_id}` takes it back\n")
     else:
         finish_words(orders, ended.task, display, output, code)
     output.close()

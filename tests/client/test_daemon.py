@@ -182,7 +182,7 @@ def test_detach_frees_the_terminal(room: Room) -> None:
         assert "task t is ACTIVE" in done.out
         code, lines, err = run.end()
     assert (code, err) == (0, "")
-    assert lines == ["let go of task t: it goes on without us, `thermos attach t` returns"]
+    assert lines == ["let go of task t: it goes on; `thermos attach t` takes it back"]
     [task] = room.status_json()
     assert task["attendance"] == "attended"
     assert running(wait_for_records(room, running)) == pid

@@ -12,6 +12,7 @@ from tests.client.tasks import Played, spec
 from tests.thermos.core import samples
 from thermos.clock import Now
 from thermos.core.states import TaskState
+from thermos.core.usage import NO_USAGE, Usage
 
 NOW = Now(20.0, 20.0)
 
@@ -93,3 +94,13 @@ def test_every_frame_leaves_the_cursor_visible_and_the_colours_off() -> None:
         drawn = frame.draw(lines)
         assert drawn.rindex("\x1b[?25h") > drawn.rindex("\x1b[?25l")
     assert re.sub(r"\x1b\[[0-9;]*m", "", paint_line([("abc", "red"), ("def", "bold")], 4)) == "abc…"
+
+
+def test_what_a_run_uses_stands_beside_it() -> None:
+    played = Played(spec("web", "idle"), samples.starting("web"), samples.forked("web"), samples.running("web"))
+    usages = {"web": Usage(cpu=0.531, ram=300 << 20, procs=2), "idle": NO_USAGE}
+    lines, _ = live_lines("t", played.view, played.task, Now(14.0, 14.0), 10, {}, [], usages)
+    shown = ["".join(text for text, _ in line) for line in lines]
+    assert "  cpu 0.53  ram 300 MB" in shown[0]
+    assert "  cpu  0.53  ram  300 MB" in next(line for line in shown if "web" in line)
+    assert "cpu" not in next(line for line in shown if "idle" in line)

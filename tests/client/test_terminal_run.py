@@ -126,3 +126,35 @@ def test_many_processes_fit_the_screen(room: Room) -> None:
     assert len(frame) == LINES - 1
     assert any("✗ bad" in line for line in frame)
     assert "more processes" in frame[-1]
+
+
+def test_what_runs_has_its_cpu_and_ram(room: Room) -> None:
+    terminal = start(room, room.task("Process(name = 'busy', cmdline = 'while :; do :; done')"))
+    terminal.read_until(lambda text: re.search(r"busy.*RUNNING.*cpu +0\.[1-9]\d*.*ram +[0-9.]+ MB", text))
+    terminal.type("\x03")
+    assert terminal.end() == 4
+
+
+def test_a_daemon_is_looked_at_live_and_goes_on(room: Room) -> None:
+    config = room.task("Process(name = 'sleep', cmdline = 'exec sleep 1000')")
+    assert room.run(config, "--daemon").code == 0
+    command = [str(THERMOS), "attach", "--watch", "--root", str(room.root), "t"]
+    terminal = Terminal(command, room.environment(TERM="xterm"))
+    terminal.read_until(lambda text: re.search(r"sleep.*RUNNING", text))
+    terminal.resize(LINES, 50)
+    terminal.read_until(lambda text: "\x1b[J" in text and "sleep" in text)
+    terminal.type("\x03")
+    assert terminal.end() == 0
+    assert [task["attendance"] for task in room.status_json()] == ["attended"]
+
+
+def test_top_changes_in_place(room: Room) -> None:
+    room.run(room.task("Process(name = 'sleep', cmdline = 'exec sleep 1000')"), "--daemon")
+    command = [str(THERMOS), "top", "--root", str(room.root), "-d", "0.1"]
+    terminal = Terminal(command, room.environment(TERM="xterm"))
+    terminal.read_until(lambda text: text.count("active task") >= 3)
+    terminal.type("\x03")
+    assert terminal.end() == 0
+    lines = terminal.screen().lines()
+    assert len([line for line in lines if "TASK / PROCESS" in line]) == 1
+    assert re.match(r"  sleep +0 +\d+ +0\.00 +", lines[3])
