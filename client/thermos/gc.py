@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from client.context import default_root, search_roots
+from client.context import default_root, search_roots, user_name
 from client.exits import complain, echo_lines
 from client.render import date_time, plural, size_words
 from client.thermos.options import inherited, output_option, search_options
@@ -179,6 +179,9 @@ def _check_over(paths: TaskPaths, kernel: Kernel) -> None:
     """Nobody may be at work on it, and it must be ours. Raises NotOwner, HostError."""
     if paths.active.exists():
         raise NotOwner("it is active")
+    uid = kernel.stat(paths.finished).st_uid
+    if uid != kernel.geteuid():
+        raise HostError(f"it belongs to {user_name(uid)}; run this as {user_name(uid)}")
     if paths.runner.exists():
         open_checkpoint(paths, kernel, create=False).close()
 
