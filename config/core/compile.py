@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from config.core.binding import host_context
 from config.core.evaluate import Evaluation, evaluate
-from config.core.finding import Plain, below, mapping_at
+from config.core.finding import Finding, Plain, below, mapping_at
 from config.core.ports import bad_port_text, host_ports, is_bad_port, port_name, port_name_refusal, requested_ports
 from config.core.problem import Problem
 from config.core.rules import bind_job, checked
-from config.core.task_rules import task_findings
+from config.core.task_rules import idle_findings, task_findings
 from thermos.model import LogDestination, LoggerSpec, LogMode, ProcessSpec, ResourcesSpec, TaskSpec
 
 
@@ -57,7 +58,9 @@ def bind_host(
     context = host_context(ports=named, task_id=task_id, user=user, instance=instance, hostname=hostname)
     evaluation = evaluate(task.bind(context))
     part = evaluation.data.get("task") if job else evaluation.data
-    findings = below(("task",) if job else (), task_findings(part)) if isinstance(part, dict) else ()
+    findings: Iterable[Finding] = ()
+    if isinstance(part, dict):
+        findings = below(("task",) if job else (), chain(task_findings(part), idle_findings(part)))
     done = checked(evaluation, findings, _nothing, _missing)
     spec = task_spec(part) if done.ok and part is not None else None
     return BoundTask(spec, evaluation.data, named, done.problems)

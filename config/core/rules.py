@@ -7,6 +7,7 @@ scheduler or a runner could not do what is written; a warning, that it is probab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, NamedTuple
 
 from config.core.binding import JOB_BINDINGS, is_host_ref, is_task_ref, unbound_job_text, unbound_task_text
@@ -15,7 +16,7 @@ from config.core.finding import Finding
 from config.core.job_rules import job_findings
 from config.core.ports import bad_port_text, is_bad_port
 from config.core.problem import Problem, is_error
-from config.core.task_rules import task_findings
+from config.core.task_rules import idle_findings, task_findings
 
 
 class Checked(NamedTuple):
@@ -38,7 +39,8 @@ def check_job(job: Any) -> Checked:
 def check_task(task: Any) -> Checked:
     """Everything about a task that can be said before it runs."""
     evaluation = evaluate(task)
-    return checked(evaluation, task_findings(evaluation.data), is_task_ref, unbound_task_text)
+    findings = chain(task_findings(evaluation.data), idle_findings(evaluation.data))
+    return checked(evaluation, findings, is_task_ref, unbound_task_text)
 
 
 def bind_job(job: Any) -> Any:

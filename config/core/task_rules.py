@@ -31,6 +31,12 @@ def task_findings(task: Plain) -> Iterator[Finding]:
         yield from order_findings(processes, _orders(task))
 
 
+def idle_findings(task: Plain) -> Iterator[Finding]:
+    """A task without processes is no error on a host, but hardly meant."""
+    if not task.get("processes"):
+        yield Finding("has no processes; it will succeed at once", ("processes",), warning=True)
+
+
 def _process_findings(process: Plain) -> Iterator[Finding]:
     name = text_at(process, "name")
     refusal = None if name is None else name_refusal(name)

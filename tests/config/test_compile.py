@@ -7,6 +7,7 @@ import pytest
 
 from config.core.assigned import compile_assigned
 from config.core.compile import bind_host, compile_task, required_ports
+from config.core.problem import Severity
 from config.core.rules import check_job
 from config.core.taskconfig import assigned_task, task_config
 from config.schema import (
@@ -220,3 +221,11 @@ def test_an_executor_says_what_it_could_not_read(data: object, message: str) -> 
 def test_an_assigned_task_without_a_task() -> None:
     with pytest.raises(ConfigError, match="Task did not have a thermos config!"):
         compile_assigned({"taskId": "t"})
+
+
+def test_a_task_without_processes_runs_with_a_warning() -> None:
+    spec, problems = compile_task(Task(name="idle"), ports={}, task_id="t", user="u")
+    assert spec is not None and spec.processes == ()
+    assert [(p.text, p.field, p.severity) for p in problems] == [
+        ("has no processes; it will succeed at once", "processes", Severity.WARNING)
+    ]
