@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from config.core.nearest import nearest
 from config.dsl import CoercionError, Empty, Uninterpolatable
 from thermos.errors import ConfigError
 
@@ -51,13 +51,17 @@ def pick_job(jobs: Sequence[Any], wanted: Wanted) -> Any:
         raise ConfigError(f"Multiple jobs match, please disambiguate by specifying a job key.{_candidates(matches)}")
     if not matches:
         path = "/".join(getattr(wanted, field) or "*" for field in ("cluster", "role", "environment", "name"))
-        raise ConfigError(f"Could not find job {path}{_meant(path, jobs)}{_candidates(jobs)}")
+        raise ConfigError(f"Could not find job {path}{_meant(asked, jobs)}{_candidates(jobs)}")
     return matches[0]
 
 
-def _meant(path: str, jobs: Sequence[Any]) -> str:
-    close = difflib.get_close_matches(path, [job_path(job) for job in jobs], n=1, cutoff=0.75)
-    return f"; did you mean {close[0]}?" if close else ""
+def _meant(asked: Mapping[str, str], jobs: Sequence[Any]) -> str:
+    """The job of which every part that was asked for is the right one, or nearly; most exact parts win."""
+    near = [job for job in jobs if all(nearest(value, [_shown(job, field)]) for field, value in asked.items())]
+    if not near:
+        return ""
+    best = max(near, key=lambda job: sum(_shown(job, field) == value for field, value in asked.items()))
+    return f"; did you mean {job_path(best)}?"
 
 
 def _candidates(jobs: Sequence[Any]) -> str:
@@ -79,7 +83,7 @@ def pick_task(tasks: Sequence[Any], name: str | None) -> Any:
     if len(matches) > 1:
         raise ConfigError(f"{len(matches)} tasks of the config are called {name}; rename all but one")
     if not matches:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(names)}"
+        meant = nearest(name, names)
+        hint = f"did you mean {meant}?" if meant else f"it has {', '.join(names)}"
         raise ConfigError(f"Could not find task {name}! {hint}")
     return matches[0]

@@ -43,6 +43,23 @@ def test_errors_list_the_candidates(wanted: dict[str, str], message: str) -> Non
     assert "Candidates are:\n  c/r/" in text
 
 
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ({"name": "dbb"}, "; did you mean c/r/prod/db?"),
+        ({"name": "wbe", "environment": "devel"}, "; did you mean c/r/devel/web?"),
+        ({"name": "web", "environment": "prood"}, "; did you mean c/r/prod/web?"),
+        ({"name": "cache", "cluster": "c", "role": "r", "environment": "prod"}, ""),
+        ({"name": "web", "cluster": "c", "role": "r", "environment": "test"}, ""),
+    ],
+)
+def test_only_near_names_are_offered(wanted: dict[str, str], meant: str) -> None:
+    path = "/".join(wanted.get(field, "*") for field in ("cluster", "role", "environment", "name"))
+    with pytest.raises(ConfigError) as caught:
+        load_jobs(io.StringIO(THREE)).pick(**wanted)
+    assert str(caught.value).split("\n")[0] == f"Could not find job {path}{meant}"
+
+
 def test_a_job_without_environment_and_with_an_endless_name() -> None:
     loaded = load_jobs(io.StringIO("jobs = [Job(cluster='c', role='r', name='{{name}}'), Job(name='b')]\n"))
     with pytest.raises(ConfigError, match=r"\n  c/r/\{MISSING\}/\{\{name\}\}\n  \{MISSING\}/"):
