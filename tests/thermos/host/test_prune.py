@@ -47,9 +47,9 @@ def test_directories_of_forgotten_runs_are_removed(make_rig: Callable[..., Rig])
 
 
 def test_an_owner_that_takes_over_makes_up_for_what_was_missed(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig(counting("[ $n != 110 ]"))
+    rig = make_rig(counting("[ $n = 105 ] && sleep 1000; [ $n != 110 ]"))
     runner = rig.own()
-    rig.drive(runner, lambda: runner.task.processes["p"].total == 105)
+    rig.drive(runner, lambda: runner.task.processes["p"].total == 105 and rig.is_running(runner, "p"))
     runner.close()
     rig.kill_coordinators()
     for number in (1, 2):
