@@ -6,8 +6,8 @@
 | `mesos.instance`, `mesos.hostname` | the host | when the instance is placed |
 | `thermos.task_id`, `thermos.ports[NAME]` | the host | when the task starts |
 
-Where a task runs without a scheduler (`thermos run`), the host binds `thermos.user`, too: to the user that runs it. That
-answers before the client's binding, so it holds for a job of an `.aurora` file as well.
+Where a task runs without a scheduler (`thermos run`), the host binds `thermos.user`, too: to the user that runs it.
+That answers before the client's binding, so it holds for a job of an `.aurora` file as well.
 
 So a job that is sent may still contain the last two rows and nothing else.
 """
