@@ -146,6 +146,8 @@ class Host:
             data["processes"] = sorted({e.applied.run.process for e in change.events if e.applied.run is not None})[:20]
         if change.kind in (ChangeKind.FINISHED, ChangeKind.REMOVED):
             self._loaded.pop(task.key, None)
+        elif change.kind is ChangeKind.APPEARED and task.active:
+            self._wake.set()  # it is measured soon, not at the next slow tick
         self.broker.publish("task", task.key, data)
 
     # loops -----------------------------------------------------------------------------------------------------------
@@ -163,7 +165,8 @@ class Host:
             self._wake.clear()
             try:
                 await asyncio.wait_for(self._wake.wait(), patience)
-                await asyncio.sleep(min(interval, 1.0))  # a rate needs two looks that are apart
+                since = self.clock().mono - self._look.at if self._look is not None else WATCHED_TICK
+                await asyncio.sleep(min(interval, max(1.0, WATCHED_TICK - since)))  # looks have to be apart
             except TimeoutError:
                 pass
 

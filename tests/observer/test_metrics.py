@@ -124,6 +124,21 @@ def test_samples_are_news_for_those_who_watch(tmp_path: Path) -> None:
     run(test)
 
 
+def test_a_new_task_is_measured_soon(tmp_path: Path) -> None:
+    made = Builder(tmp_path / "root")
+
+    async def test() -> None:
+        async with serving(made.root, settings=Settings(process_interval=1000.0, disk_interval=1000.0)) as s:
+            reader = s.host.broker.subscribe("")
+            made.task("t").start("main", pid=os.getpid())
+            while (item := await reader.queue.get()) is not None and item.kind != "usage":
+                pass
+            assert item is not None
+            assert (await s.json("/api/v1/tasks/t"))["usage"]["procs"] >= 0
+
+    run(test)
+
+
 def test_nothing_active_nothing_looked_at(tmp_path: Path) -> None:
     made = Builder(tmp_path / "root")
     made.task("t").run("main").finish()
