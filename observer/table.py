@@ -225,6 +225,7 @@ def _operation(route: Route) -> dict[str, Any]:
         responses[str(status)] = (
             {"description": _SUCCESSES[status]}
             if status in _SUCCESSES
-            else {"description": "Refused", "content": problem}
+            else {"description": "Refused", "content": dict(problem)}
         )
+    responses["400"]["content"][TEXT] = {"schema": {"type": "string"}}  # what isn't HTTP is refused by the parser
     return {"summary": route.about, "parameters": parameters, "responses": responses}
