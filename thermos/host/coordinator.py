@@ -898,13 +898,17 @@ class Logs:
                 os.dup2(0, fd)
 
     def shift_backups(self, name: str) -> None:
-        """name.1 to the first gap move up by one; the last falls off. Then the file itself becomes name.1."""
+        """name.1 to the first gap move up by one; the last falls off. Then the file itself becomes name.1, unless
+        somebody has taken it away: what is written on there nobody would ever see."""
         top = 1
         while top < self.backups and self._exists(f"{name}.{top}"):
             top += 1
-        for number in range(top, 0, -1):
-            older = f"{name}.{number - 1}" if number > 1 else name
-            os.rename(older, f"{name}.{number}", src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        for number in range(top, 1, -1):
+            os.rename(f"{name}.{number - 1}", f"{name}.{number}", src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        try:
+            os.rename(name, f"{name}.1", src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        except FileNotFoundError:
+            pass  # only the new file is missing
 
     def _exists(self, name: str) -> bool:
         try:

@@ -205,7 +205,8 @@ static const char *numbered(const char *name, int64_t number, char *room) {
     return room;
 }
 
-/* name.1 to the first gap move up by one; the last falls off. Then the file itself becomes name.1. */
+/* name.1 to the first gap move up by one; the last falls off. Then the file itself becomes name.1, unless somebody has
+ * taken it away: what is written on there nobody would ever see. */
 static int shift_backups(const char *name) {
     char from[LOG_NAME + 8], to[LOG_NAME + 8];
     struct stat s;
@@ -215,7 +216,7 @@ static int shift_backups(const char *name) {
     for (; top > 1; top--)
         if (renameat(log_dir, numbered(name, top - 1, from), log_dir, numbered(name, top, to)))
             return -1;
-    return renameat(log_dir, name, log_dir, numbered(name, 1, to));
+    return renameat(log_dir, name, log_dir, numbered(name, 1, to)) && errno != ENOENT ? -1 : 0;
 }
 
 static void switch_file(struct pump *p, int fd, int64_t size) {

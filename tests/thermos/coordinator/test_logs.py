@@ -291,6 +291,21 @@ def test_a_rotation_that_fails_writes_on_in_the_old_file(host: Host) -> None:
     assert lines(log_dir(host) / "stdout") == [b"line %d\n" % i for i in range(1000, 1500)]
 
 
+def test_a_log_that_was_deleted_is_begun_anew_at_the_next_rotation(host: Host) -> None:
+    """Else all that follows would go where nobody sees it, and takes space without a bound."""
+    ready, go = host.fifo("ready"), host.fifo("go")
+    run = host.bash("echo one; echo > ready; read x < go; for i in {1000..1499}; do echo line $i; done", **ROTATE)
+    read_line(ready)
+    until(lambda: host.log() == b"one\n")
+    (log_dir(host) / "stdout").unlink()
+    os.write(go, b"\n")
+    assert run.end()["code"] == 0
+    kept = [log_dir(host) / name for name in ("stdout.3", "stdout.2", "stdout.1", "stdout")]
+    text = b"".join(path.read_bytes() for path in kept)
+    assert text == b"".join(b"line %d\n" % i for i in range(1000, 1500))[-len(text) :]
+    assert all(path.stat().st_size <= 1000 for path in kept)
+
+
 def test_sigusr1_opens_the_logs_anew(host: Host) -> None:
     ready, go = host.fifo("ready"), host.fifo("go")
     run = host.bash("echo one; echo > ready; read x < go; echo two", destination="both")
