@@ -13,7 +13,7 @@ from pprint import pformat
 from typing import Any
 
 from config.dsl.refs import Namable, Ref, Value
-from config.dsl.templates import Expansion, expand
+from config.dsl.templates import Expansion, Lookup, expand, open_in
 
 Keys = tuple[str, ...]
 #: What was found, and the scope it must be read in (None: only its own bindings).
@@ -107,7 +107,15 @@ def _find_super(scope: Scope | None, keys: Keys) -> Hit | None:
 
 def expand_in(text: str, scope: Scope | None) -> Expansion:
     """Expand a template in a chain of scopes."""
+    return expand(text, _lookup_in(scope))
 
+
+def left_in(text: str, scope: Scope | None) -> Expansion:
+    """What else is wrong with a template that can't be expanded."""
+    return open_in(text, _lookup_in(scope))
+
+
+def _lookup_in(scope: Scope | None) -> Lookup:
     def lookup(keys: Keys) -> str | None:
         hit = find(scope, keys)
         if hit is None:
@@ -115,7 +123,7 @@ def expand_in(text: str, scope: Scope | None) -> Expansion:
         value, inner = hit
         return value if isinstance(value, str) else str(value._text(inner))
 
-    return expand(text, lookup)
+    return lookup
 
 
 class Chain(Namable):

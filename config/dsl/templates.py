@@ -9,7 +9,7 @@ to write instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -31,14 +31,10 @@ Lookup = Callable[[tuple[str, ...]], str | None]
 
 
 class Uninterpolatable(Exception):
-    """The references go round in a circle, or on for too long; `text` is what was left then, shortened.
+    """The references go round in a circle, or on for too long; `text` is what was left then, shortened."""
 
-    `unbound` and `faults` are what is wrong with the text as it was written, besides.
-    """
-
-    def __init__(self, text: str, unbound: tuple[Ref, ...] = (), faults: tuple[str, ...] = ()) -> None:
+    def __init__(self, text: str) -> None:
         self.text = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-        self.unbound, self.faults = unbound, faults
         super().__init__(f"Unable to interpolate {self.text}!  Maximum replacements reached.")
 
 
@@ -118,7 +114,6 @@ def expand(text: str, lookup: Lookup) -> Expansion:
     if "{{" not in text:
         return Expansion(text)
     found: dict[Ref, str | None] = {}
-    written = text
     limit = len(text) + MAX_GROWTH
     for _ in range(MAX_ITERATIONS):
         again, text = _replace_once(text, lookup, found)
@@ -126,7 +121,19 @@ def expand(text: str, lookup: Lookup) -> Expansion:
             return _finish(text)
         if len(text) > limit:
             break
-    raise Uninterpolatable(text, *_left_open(written, found))
+    raise Uninterpolatable(text)
+
+
+def open_in(text: str, lookup: Lookup) -> Expansion:
+    """What is wrong with a text besides that it can't be expanded: refs without a value, and what is no ref."""
+
+    def is_found(ref: Ref) -> bool:
+        try:
+            return lookup(ref.keys) is not None
+        except (Uninterpolatable, ValueError):  # there is a value, which can't be read
+            return True
+
+    return Expansion(text, *_left_open(text, is_found))
 
 
 def _replace_once(text: str, lookup: Lookup, found: dict[Ref, str | None]) -> tuple[bool, str]:
@@ -151,17 +158,17 @@ def _finish(text: str) -> Expansion:
     if "{{" not in text:
         return Expansion(text)
     pieces = [_unescaped(piece) if isinstance(piece, Tag) else piece for piece in parse_template(text)]
-    return Expansion("".join(pieces), *_left_open(text, {}))
+    return Expansion("".join(pieces), *_left_open(text, lambda ref: False))
 
 
 def _unescaped(tag: Tag) -> str:
     return tag.raw if tag.literal is None else f"{{{{{tag.literal}}}}}"
 
 
-def _left_open(text: str, found: Mapping[Ref, str | None]) -> tuple[tuple[Ref, ...], tuple[str, ...]]:
-    """The refs in a text that were not found, and what can't be read as one."""
+def _left_open(text: str, is_found: Callable[[Ref], bool]) -> tuple[tuple[Ref, ...], tuple[str, ...]]:
+    """The refs in a text that have no value, and what can't be read as one."""
     tags = [piece for piece in parse_template(text) if isinstance(piece, Tag)]
-    left = [tag for tag in tags if tag.ref is None or found.get(tag.ref) is None]
+    left = [tag for tag in tags if tag.ref is None or not is_found(tag.ref)]
     unbound = tuple(tag.ref for tag in left if tag.ref is not None and not tag.fault)
     return unbound, tuple(dict.fromkeys(tag.fault for tag in left if tag.fault))
 

@@ -13,7 +13,7 @@ from config.core.nearest import nearest
 from config.dsl.objects import CoercionError, Object, ShapeError, TypeCheck, bind_advice, explain
 from config.dsl.refs import Namable, Ref
 from config.dsl.report import Report, Site, Where
-from config.dsl.scopes import Scope, expand_in
+from config.dsl.scopes import Scope, expand_in, left_in
 from config.dsl.templates import Expansion, Uninterpolatable, has_tags
 from config.dsl.typing import Type, TypeFactory, TypeMetaclass, pickled_type, unpickled_type
 
@@ -119,13 +119,11 @@ class SimpleObject(Object, Type):
         opened: Expansion | None
         try:
             value, opened = self._evaluate(scope)
-        except Uninterpolatable as error:
-            report.error(explain(error), where, key)
-            value, opened = self._as_written(), Expansion(error.text, error.unbound, error.faults)
-        except CoercionError as error:
-            given = f"`{raw}` gives a wrong value: " if isinstance(raw, str) and has_tags(raw) else ""
+        except (CoercionError, Uninterpolatable) as error:
+            tagged = isinstance(raw, str) and has_tags(raw)
+            given = f"`{raw}` gives a wrong value: " if tagged and isinstance(error, CoercionError) else ""
             report.error(given + explain(error), where, key)
-            value, opened = self._as_written(), None
+            value, opened = self._as_written(), left_in(raw, self._within(scope)) if tagged else None
         if opened:
             self._report_open(opened, report, where, key)
         if isinstance(raw, str) and "{" in raw:

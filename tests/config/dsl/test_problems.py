@@ -204,3 +204,27 @@ def test_every_fault_of_one_text_is_told() -> None:
         ("processes[0].daemon", "is to be a boolean, but `{{on}}` is not bound"),
     ]
     assert [problem.field for problem in unbound_problems(task, lambda ref: False)] == ["name"]  # {{gone}}
+
+
+def test_a_reference_to_what_goes_round_in_a_circle_is_not_called_unbound() -> None:
+    text = "{{task.processes[0].cmdline}}{{cmdline}}{{task.resources.cpu}}{{gone}}"
+    job = Job(task=Task(name="t", processes=[Process(name="p", cmdline=text)], resources=Resources(cpu="many")))
+    assert [(problem.field, problem.text[:14]) for problem in job.problems()] == [
+        ("task.processes[0].cmdline", "its references"),
+        ("task.resources.cpu", "'many' is not "),
+    ]
+    assert [problem.text[:10] for problem in unbound_problems(job, lambda ref: False)] == ["`{{gone}}`"]
+
+
+def test_a_wrong_value_in_a_text_does_not_hide_its_other_faults() -> None:
+    task = Task(
+        name="{{n}} {{ a }} {{gone}}",
+        processes=[Process(name="p", cmdline="x", daemon="{{on}}{{ b }}")],
+        resources=Resources(cpu=1),
+    ).bind(n=Integer("many"), on="maybe")
+    assert [(problem.field, problem.text.split(":")[0]) for problem in task.problems()] == [
+        ("name", "`{{n}} {{ a }} {{gone}}` gives a wrong value"),
+        ("name", "`{{ a }}` has blanks"),
+        ("processes[0].daemon", "`{{ b }}` has blanks"),
+    ]
+    assert [problem.text[:10] for problem in unbound_problems(task, lambda ref: False)] == ["`{{gone}}`"]
