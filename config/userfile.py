@@ -85,7 +85,9 @@ class UserFile:
         self.env["__file__"] = text.name
         try:
             exec(compile(text.text, text.name, "exec", dont_inherit=True), self.env)
-        except (Exception, SystemExit) as error:  # user code may raise anything; it becomes a ConfigError with a place
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # user code may raise anything; it becomes a ConfigError with a place
             if isinstance(error, _Placed):
                 raise
             raise _Placed(self._tell(error, text)) from None
