@@ -164,8 +164,8 @@ ROUTES: tuple[Route, ...] = (
         "/download/{ref}/{path}", routes_api.download, "A whole file.", BYTES, refusals=(206, 304, 403, 404, 412, 416),
         tail=True,
     ),
-    Route("/assets/{name}", routes_pages.asset, "Style and script.", BYTES),
-    Route("/favicon.ico", routes_pages.favicon, "Icon.", BYTES),
+    Route("/assets/{name}", routes_pages.asset, "Style and script.", "text/css"),
+    Route("/favicon.ico", routes_pages.favicon, "Icon.", "image/svg+xml"),
 )  # fmt: skip
 
 
