@@ -33,7 +33,8 @@ from config.dsl.ranges import (
 )
 from config.dsl.refs import InvalidRefError, Namable, Ref, frozendict
 from config.dsl.scopes import Environment
-from config.dsl.structs import IsNotMappingError, Struct, UnknownFieldError
+from config.dsl.structmeta import IsNotMappingError, UnknownFieldError
+from config.dsl.structs import Struct
 from config.dsl.templates import MustacheParser, Uninterpolatable
 from config.dsl.typing import Type, TypeFactory
 from config.dsl.values import Boolean, Enum, Float, Integer, String
