@@ -19,7 +19,20 @@ from types import ModuleType
 from typing import Any
 
 from config import dsl
-from config.dsl import choice, containers, fields, matcher, objects, refs, scopes, structs, templates, typing, values
+from config.dsl import (
+    choice,
+    containers,
+    fields,
+    matcher,
+    objects,
+    refs,
+    scopes,
+    structmeta,
+    structs,
+    templates,
+    typing,
+    values,
+)
 
 #: Import packages of this project with names that a user may well have too (`thermos` is the library, so not it).
 OUR_PACKAGES = ("client", "config", "executor", "mesos", "observer", "scheduler", "web")
@@ -42,7 +55,7 @@ _SUBMODULES: dict[str, dict[str, Any]] = {
     "composite": {
         "Default": fields.Default,
         "Empty": fields.Empty,
-        "IsNotMappingError": structs.IsNotMappingError,
+        "IsNotMappingError": structmeta.IsNotMappingError,
         "Required": fields.Required,
         "Struct": structs.Struct,
         "Structural": structs.Structural,
