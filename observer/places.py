@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from observer.asking import Problem, shorten
 from observer.core.build import head_of
-from observer.core.sandbox_path import Refused, encode_path, shown
+from observer.core.sandbox_path import Refused, encode_path, is_inside, shown
 from observer.core.source import Source
 from observer.core.views import (
     Chunk,
@@ -41,6 +42,7 @@ from observer.logs import (
     tail_page,
 )
 from observer.task import Task
+from thermos.core.records import Header
 
 
 def sandbox_of(source: Source, task: Task) -> Path:
@@ -68,7 +70,24 @@ def log_of(source: Source, task: Task, process: str, run: int, stream: str) -> L
     header = source.record.header
     if header is None:
         raise Problem(404, "its checkpoint does not say where its logs are")
-    return Log(_base(header.log_dir, task, "the log directory is gone"), (process, str(run), stream))
+    try:
+        base = log_base(header, task)
+    except NoSuchFile as error:
+        raise Problem(404, "the log directory is gone") from error
+    except Refused as error:
+        raise Problem(403, f"cannot show this: {error}") from error
+    return Log(base, (process, str(run), stream))
+
+
+def log_base(header: Header, task: Task) -> Path:
+    """The log directory, resolved. One inside of the sandbox can be moved away by the task's user: what has taken its
+    place has to be in there, too. Raises NoSuchFile, Refused."""
+    base = trusted_base(header.log_dir, task.paths.runner, task.run_dir)
+    if is_inside(os.path.normpath(header.log_dir), os.path.normpath(header.sandbox)):
+        sandbox = trusted_base(header.sandbox, task.paths.runner, task.run_dir)
+        if not is_inside(str(base), str(sandbox)):
+            raise Refused("the log directory leads out of the sandbox")
+    return base
 
 
 def check_process(source: Source, process: str) -> None:
@@ -109,7 +128,7 @@ def log_bytes(source: Source, task: Task) -> dict[str, int]:
     if header is None:
         return {}
     try:
-        base = trusted_base(header.log_dir, task.paths.runner, task.run_dir)
+        base = log_base(header, task)
     except (NoSuchFile, Refused):
         return {}
     newest = {name: record.total - 1 for name, record in source.record.processes.items() if record.total}

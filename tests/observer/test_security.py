@@ -9,7 +9,7 @@ import pytest
 
 from observer.core.sandbox_path import Refused
 from observer.files import NoSuchFile, opened, trusted_base
-from tests.observer.build import Builder, mesos_root
+from tests.observer.build import Builder, TaskBuilder, mesos_root
 from tests.observer.served import raw_get, run, serving
 
 SECRET = "the secret of somebody else"
@@ -207,5 +207,51 @@ def test_hostile_text_reaches_programs_as_text(tmp_path: Path) -> None:
             assert "<script>" not in (await s.json("/logdata/t/main/0/stdout?offset=0"))["data"]
             metrics = await (await s.get("/metrics")).text()
             assert f'name="{evil}"' in metrics
+
+    run(test)
+
+
+@pytest.mark.parametrize("place", ["/", "{}"])
+def test_a_log_directory_that_became_a_link_out_of_the_sandbox_shows_nothing(tmp_path: Path, place: str) -> None:
+    """The sandbox is the task's user's: he can put a link where `.logs` was, and a second one where a log would be."""
+    outside = tmp_path / "outside"
+    names = ("main", "0") if place == "{}" else (str(outside).lstrip("/").split("/")[0], "0")
+    task = Builder(tmp_path / "root").task("t", processes=(names[0],)).start(names[0])
+    (outside / "main" / "0").mkdir(parents=True)
+    (outside / "main" / "0" / "stdout").write_text(SECRET)
+    task.log_dir.symlink_to(place.format(outside))
+
+    async def test() -> None:
+        async with serving(tmp_path / "root") as s:
+            process = f"/api/v1/tasks/t/processes/{names[0]}/runs/0/stdout"
+            log = f"t/{names[0]}/0/stdout"
+            for path in (
+                f"/logs/{log}",
+                f"/logdata/{log}?offset=0",
+                process,
+                f"{process}/follow",
+                f"{process}/download",
+            ):
+                answer = await raw_get(s.client, path)
+                assert SECRET not in await answer.text(), path
+                assert answer.status == 403, path
+            assert (await raw_get(s.client, "/metrics")).status == 200
+
+    run(test)
+
+
+def test_a_log_directory_outside_of_the_sandbox_from_the_beginning_is_fine(tmp_path: Path) -> None:
+    class Elsewhere(TaskBuilder):
+        @property
+        def log_dir(self) -> Path:
+            return self.sandbox.parent / "logs-of-t"
+
+    made = Builder(tmp_path / "root").task("t", begin=False)
+    task = Elsewhere(made.paths, made.spec, made.sandbox, made.at, {}).begin().start("main")
+    task.log("main", 0, "stdout", "mine")
+
+    async def test() -> None:
+        async with serving(tmp_path / "root") as s:
+            assert (await s.json("/logdata/t/main/0/stdout?offset=0"))["data"] == "mine"
 
     run(test)
