@@ -26,6 +26,10 @@ from observer.core.views import Chunk, Entry
 MAX_CHUNK = 1024 * 1024
 MAX_ENTRIES = 2000
 
+#: A page that people read holds at most so much: each line of it costs far more than its bytes to render.
+MAX_PAGE = 128 * 1024
+MAX_LINES = 4000
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -123,22 +127,29 @@ def read_chunk(file: OpenFile, offset: int, length: int) -> Chunk:
 
 
 def read_lines(file: OpenFile, offset: int, length: int) -> Chunk:
-    """As `read_chunk`, but the end is moved back to the end of a line, if there is one in it and more to come."""
+    """As `read_chunk`, but the end is moved back to the end of a line, if there is one in it and more to come; at most
+    MAX_LINES lines."""
     begin = min(max(0, offset), file.size)
     data = os.pread(file.fd, min(max(0, length), MAX_CHUNK), begin)
     if begin + len(data) < file.size and b"\n" in data:
         data = data[: data.rindex(b"\n") + 1]
+    if data.count(b"\n") > MAX_LINES:
+        data = b"\n".join(data.split(b"\n", MAX_LINES)[:MAX_LINES]) + b"\n"
     return Chunk(begin, len(data), file.size, file.inode, data.decode("utf-8", "replace"))
 
 
 def read_page_before(file: OpenFile, end: int, length: int) -> Chunk:
-    """The page that ends at `end`: begins at the beginning of a line, if there is one in it."""
+    """The page that ends at `end`: begins at the beginning of a line, if there is one in it; at most MAX_LINES
+    lines."""
     end = min(max(0, end), file.size)
     begin = max(0, end - min(length, MAX_CHUNK))
     data = os.pread(file.fd, end - begin, begin)
     if begin and b"\n" in data[:-1]:
         skipped = data.index(b"\n") + 1
         begin, data = begin + skipped, data[skipped:]
+    if data.count(b"\n") > MAX_LINES:
+        kept = b"\n".join(data.rsplit(b"\n", MAX_LINES + 1)[1:])
+        begin, data = begin + len(data) - len(kept), kept
     return Chunk(begin, len(data), file.size, file.inode, data.decode("utf-8", "replace"))
 
 

@@ -24,6 +24,7 @@ STREAMS = ("stdout", "stderr")
 #: A page of a log, and what one search may read and return.
 PAGE = 32 * 1024
 SEARCH_BYTES = 8 * 1024 * 1024
+SEARCH_LINES = 250_000
 SEARCH_HITS = 200
 LONGEST_LINE = 2000
 
@@ -146,6 +147,7 @@ class Found:
 
     hits: list[Hit]
     searched: int = 0
+    lines: int = 0
     part: int | None = None
     offset: int | None = None
 
@@ -172,9 +174,10 @@ def _search_part(file: OpenFile, part: int, end: int, needle: str, found: Found)
     """False when the bounds were reached; `found` says where to go on."""
     for begin, line in _lines_backwards(file, end):
         found.searched += len(line)
+        found.lines += 1
         if needle in line[:MAX_CHUNK].decode("utf-8", "replace").casefold():
             found.hits.append(Hit(part, begin, _around(line, needle)))
-        if len(found.hits) >= SEARCH_HITS or found.searched >= SEARCH_BYTES:
+        if len(found.hits) >= SEARCH_HITS or found.searched >= SEARCH_BYTES or found.lines >= SEARCH_LINES:
             found.part, found.offset = (part, begin) if begin else (part + 1, None)
             return False
     return True
@@ -197,9 +200,11 @@ def _lines_backwards(file: OpenFile, end: int) -> Iterator[tuple[int, bytes]]:
         size = min(256 * 1024, begin)
         begin -= size
         block = os.pread(file.fd, size, begin) + block
-        while (cut := block.rfind(b"\n", 0, len(block) - 1)) >= 0:
-            yield begin + cut + 1, block[cut + 1 :]
-            block = block[: cut + 1]
+        stop = len(block)
+        while (cut := block.rfind(b"\n", 0, stop - 1)) >= 0:
+            yield begin + cut + 1, block[cut + 1 : stop]
+            stop = cut + 1
+        block = block[:stop]
         if len(block) > MAX_CHUNK:
             yield begin, block
             block = b""

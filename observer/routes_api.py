@@ -135,8 +135,8 @@ async def process(request: web.Request) -> web.Response:
     return answer(await view_of_process(request))
 
 
-def log_question(request: web.Request) -> LogQuestion:
-    """Which part of which log. Raises Problem."""
+def log_question(request: web.Request, most: int = MAX_CHUNK) -> LogQuestion:
+    """Which part of which log, `most` bytes of it. Raises Problem."""
     return LogQuestion(
         process=part(request, "process"),
         run=path_number(request, "run"),
@@ -148,14 +148,14 @@ def log_question(request: web.Request) -> LogQuestion:
         search_part=integer(request, "search_part", 0, high=10_000),
         search_offset=optional(request, "search_offset"),
         time=text(request, "time"),
-        length=integer(request, "length", PAGE, low=1, high=MAX_CHUNK),
+        length=min(most, integer(request, "length", PAGE, low=1, high=MAX_CHUNK)),
     )
 
 
-async def view_of_log(request: web.Request) -> LogView:
+async def view_of_log(request: web.Request, most: int = MAX_CHUNK) -> LogView:
     one = task_of(request)
     source = await host_of(request).source(one)
-    return await host_of(request).blocking(log_view, source, one, log_question(request))
+    return await host_of(request).blocking(log_view, source, one, log_question(request, most))
 
 
 async def log(request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from observer.asking import Problem, flag, host_of, integer, optional, part, ren
 from observer.core.build import config_view
 from observer.core.listing import DEFAULT_ROWS, MAX_ROWS
 from observer.core.views import ErrorView, HomeView, IndexView, Kind, Sort
-from observer.files import MAX_CHUNK
+from observer.files import MAX_CHUNK, MAX_PAGE
 from observer.logs import PAGE
 from observer.pages import PageView, page
 from observer.places import directory_view, file_view
@@ -117,14 +117,14 @@ async def process(request: web.Request) -> web.Response:
 
 
 async def log(request: web.Request) -> web.Response:
-    return html(request, await view_of_log(request))
+    return html(request, await view_of_log(request, MAX_PAGE))
 
 
 async def file(request: web.Request) -> web.Response:
     one, names = task_of(request), rest(request)
     source = await host_of(request).source(one)
     offset, before = optional(request, "offset"), flag(request, "before")
-    length = integer(request, "length", PAGE, low=1, high=MAX_CHUNK)
+    length = min(MAX_PAGE, integer(request, "length", PAGE, low=1, high=MAX_CHUNK))
 
     def look() -> PageView:
         return file_view(source, one, names, offset, before=before, length=length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from observer import logs
-from observer.files import NoSuchFile, opened, read_chunk
+from observer.files import MAX_CHUNK, MAX_LINES, NoSuchFile, opened, read_chunk, read_lines, read_page_before
 from observer.logs import (
     Log,
     follow_from,
@@ -216,6 +217,17 @@ class TestSearch:
         assert hits == [f"{number}-{line} needle" for number in (2, 1, 0) for line in range(49, -1, -1)]
         assert rounds > 10
 
+    def test_short_lines_cost_no_more_than_long_ones(self, task: TaskBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A log of empty lines is looked through in linear time, so many lines at once."""
+        task.log("main", 0, "stdout", "needle\n" + "\n" * 1_000_000)
+        begun = time.process_time()
+        found = search(log_of(task), "needle")
+        assert time.process_time() - begun < 3
+        assert (found.hits, found.part) == ([], 0)
+        assert found.searched == logs.SEARCH_LINES
+        monkeypatch.setattr(logs, "SEARCH_LINES", 2_000_000)
+        assert [hit.offset for hit in search(log_of(task), "needle").hits] == [0]
+
     def test_a_long_line_is_shown_around_the_hit(self, task: TaskBuilder) -> None:
         task.log("main", 0, "stdout", "a" * 100_000 + "needle" + "b" * 100_000)
         hit = search(log_of(task), "needle").hits[0]
@@ -276,3 +288,22 @@ def test_chunks_at_the_edges(tmp_path: Path) -> None:
         assert read_chunk(file, 0, 2).text == "a\ufffd"
         assert read_chunk(file, 1, -1).text == "ü\ufffd"
         assert read_chunk(file, 9, 9).length == 0
+
+
+def test_a_page_has_so_many_lines_and_none_is_lost(tmp_path: Path) -> None:
+    text = b"".join(b"%d\n" % number for number in range(3 * MAX_LINES)) + b"open"
+    (tmp_path / "log").write_bytes(text)
+    forwards, backwards, end = [], [], len(text)
+    with opened(tmp_path, ("log",)) as file:
+        while sum(map(len, forwards)) < len(text):
+            forwards.append(read_lines(file, sum(map(len, forwards)), MAX_CHUNK).text)
+        while end:
+            page = read_page_before(file, end, MAX_CHUNK)
+            backwards.append(page.text)
+            assert page.end == end
+            end = page.offset
+    assert "".join(forwards).encode() == "".join(reversed(backwards)).encode() == text
+    for pages in (forwards, backwards):
+        assert len(pages) in (3, 4)
+        assert all(page.count("\n") <= MAX_LINES for page in pages)
+        assert all(page.endswith(("\n", "open")) for page in pages)
