@@ -21,7 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { CHUNK = 65536, BURST = 16 };
+enum { CHUNK = 65536, BURST = 16, SMALL_READ = 4096 };
 
 struct pump {
     const char *name;
@@ -30,7 +30,7 @@ struct pump {
     bool console_is_socket, console_can_block, console_is_full, is_shifted;
     size_t have, filed, shown; /* bytes in the buffer, and how many of them each sink has */
     int64_t size, line;       /* bytes in the file, and in its last, unfinished line */
-    int64_t retry_at, retry_wait, rotate_at;
+    int64_t retry_at, retry_wait, rotate_at, last_small;
 };
 static struct pump pumps[2] = {{.name = "stdout", .in = -1, .file = -1, .console = -1},
                                {.name = "stderr", .in = -1, .file = -1, .console = -1}};
@@ -385,6 +385,13 @@ static bool flush(struct pump *p, int64_t now) {
     return true;
 }
 
+/* Somebody writes line by line, and fast: a moment's rest, and the next read brings many of them. */
+static void let_it_fill(struct pump *p, ssize_t n, int64_t now) {
+    if (n < SMALL_READ && p->last_small == now)
+        nanosleep(&(struct timespec){0, 20000}, NULL);
+    p->last_small = n < SMALL_READ ? now : 0;
+}
+
 /* Moves up to a burst. True when the pipe is empty (or has ended) and so is the buffer. */
 static bool run_pump(struct pump *p, int64_t now) {
     if (!flush(p, now))
@@ -402,8 +409,10 @@ static bool run_pump(struct pump *p, int64_t now) {
         p->have = (size_t)n;
         if (!flush(p, now))
             return false;
-        if (n < CHUNK)
+        if (n < CHUNK) {
+            let_it_fill(p, n, now);
             return true; /* a short read has emptied the pipe */
+        }
     }
     return false;
 }
