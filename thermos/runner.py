@@ -45,7 +45,7 @@ from thermos.host.checkpoint import CannotRecord, Checkpoint
 from thermos.host.inboxes import Inboxes
 from thermos.host.kernel import Kernel
 from thermos.host.minders import CannotWatch, Minder, Minders
-from thermos.host.proctree import Swept, sweep
+from thermos.host.proctree import Swept, reap_orphans, sweep
 from thermos.host.spawn import Settings, Spawner
 from thermos.host.users import UnknownUser
 from thermos.model import ProcessSpec, TaskSpec
@@ -53,6 +53,9 @@ from thermos.model import ProcessSpec, TaskSpec
 #: A `runner` file longer than this is replaced by a snapshot; an inbox longer than that begins anew.
 MAX_RUNNER_FILE = 16 * 1024 * 1024
 MAX_INBOX_FILE = 1024 * 1024
+
+#: An inbox so many times longer begins anew although daemons linger: what their coordinators still have to say is lost.
+_TOO_LONG = 4
 
 #: Back-off after a record could not be written, seconds.
 _STALL_FIRST, _STALL_MAX = 0.1, 5.0
@@ -381,9 +384,13 @@ class Runner:
         self._spawn(self._current(name), now)
 
     def _inbox_offset(self, name: str) -> int:
-        """Where the next run's records will begin; a long inbox that nobody needs any more begins anew."""
+        """Where the next run's records will begin; a long inbox that nobody needs any more begins anew.
+
+        Where each run leaves a daemon that outlives the next start there is no such moment. Then it is done all the
+        same: that a lingering coordinator has gone is seen by its pidfd, only its kill receipt would be missed.
+        """
         size = self.checkpoint.inbox_size(name)
-        if size > MAX_INBOX_FILE and name not in self.task.unsettled:
+        if size > MAX_INBOX_FILE * (_TOO_LONG if name in self.task.unsettled else 1):
             self.checkpoint.drop_inbox(name)
             self._inboxes.begin_anew(name)
             return 0
@@ -492,8 +499,16 @@ class Runner:
             rebooted = run.boot not in ("", self._kernel.boot_id())
             for record in records_of_end(run, self._swept.get(key, Swept()), rebooted, now):
                 self.append(record)
+        if lost:
+            reap_orphans(self._asked_for(), self._kernel)
         self._dead.clear()
         self._swept.clear()
+
+    def _asked_for(self) -> set[int]:
+        """Pids whose exit status somebody will want."""
+        loose = [*self.task.active.items(), *((n, i) for n, numbers in self.task.unsettled.items() for i in numbers)]
+        runs = [run for key in loose if (run := self.task.run(*key)) is not None]
+        return {*self._minders.pids(), *(run.pid for run in runs), *(run.coordinator for run in runs)}
 
     def _respawn_due(self, now: Now) -> None:
         """Begin again what was never begun."""

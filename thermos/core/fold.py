@@ -273,6 +273,9 @@ def _fold_starting(task: TaskRecord, record: Starting) -> Applied:
         offset=record.offset,
         starting_at=record.at,
     )
+    if record.offset == 0:  # the inbox began anew, whoever lingers
+        for number in task.unsettled.get(record.process, ()):
+            process.runs[number].offset = 0
     task.processes[record.process] = process
     process.total += 1
     process.runs[run.number] = run

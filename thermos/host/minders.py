@@ -60,6 +60,10 @@ class Minders:
     def get(self, process: str, run: int) -> Minder | None:
         return self._of_run.get((process, run))
 
+    def pids(self) -> list[int]:
+        """Of all that are watched, superseded ones too."""
+        return [minder.pid for minder in self._of_fd.values()]
+
     def poll(self) -> tuple[bool, list[Minder]]:
         """(did the FIFO wake us, coordinators that ended since; reaped and forgotten)."""
         woken, ended = False, []

@@ -69,6 +69,18 @@ def _status_of_main(run: Run, swept: Swept, kernel: Kernel) -> int | None:
     return None if ours and run.pid in _pids(swept.killed) else ended
 
 
+def reap_orphans(spared: Iterable[int], kernel: Kernel) -> None:
+    """What had died below a killed coordinator, unreaped, lands with us as zombies that tell nobody's they were. An
+    embedder's own children are in its session; `spared` are coordinators and mains, whose exit status is asked for."""
+    me = kernel.proc_stat(kernel.getpid())
+    if me is None:
+        return
+    for pid in set(kernel.proc_pids()).difference(spared):
+        status = kernel.proc_stat(pid)
+        if status is not None and status.state == "Z" and status.ppid == me.pid and status.session != me.session:
+            kernel.reap(pid)
+
+
 def find_members(runs: dict[tuple[str, int], Run], kernel: Kernel) -> dict[tuple[str, int], list[Stat]]:
     """Living processes of each run, zombies left out."""
     table = {pid: status for pid in kernel.proc_pids() if (status := kernel.proc_stat(pid)) is not None}
