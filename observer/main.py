@@ -2,7 +2,7 @@
 
 The original's flags are understood with underscores and with dashes. Departures: `--ip` is 127.0.0.1 unless told
 otherwise (there was no password and every log could be read by the whole network), and the disk interval sets the
-disk interval.
+disk interval. Its flags of logging and daemonizing are understood and do nothing.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ async def _listen(site: web.TCPSite, listening: Listening) -> None:
     try:
         await site.start()
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
         raise HostError(f"cannot listen on {listening.ip}:{listening.port}: {reason}") from error
 
 
@@ -146,6 +147,12 @@ A file for --basic_auth_file has a line user:password for each user, one for
 else may be able to read it. Without either, everybody who can connect may
 read all logs and files of all tasks.
 """
+
+
+def _ignored(context: click.Context, option: click.Parameter, value: object) -> None:
+    """Flags of the original's library stand in many a unit file: a line says that they do nothing."""
+    if value:
+        _say(f"ignored: {option.opts[0]} (it logs to standard error and stays in the foreground)")
 
 
 def _old(name: str) -> tuple[str, ...]:
@@ -209,6 +216,11 @@ def _old(name: str) -> tuple[str, ...]:
 @click.option(*_old("token_file"), metavar="FILE", help="Tokens that may ask, one a line.")
 @click.option(*_old("allowed_host"), multiple=True, metavar="NAME", help="Answer to this host name (and to localhost).")
 @click.option(*_old("tls_cert"), metavar="FILE", help="Serve HTTPS with this certificate (PEM).")
+@click.option("--log_to_disk", "--log-to-disk", hidden=True, expose_value=False, callback=_ignored)
+@click.option("--log_to_stderr", "--log-to-stderr", hidden=True, expose_value=False, callback=_ignored)
+@click.option("--log_dir", "--log-dir", hidden=True, expose_value=False, callback=_ignored)
+@click.option("--app_pidfile", "--app-pidfile", hidden=True, expose_value=False, callback=_ignored)
+@click.option("--app_daemonize", "--app-daemonize", is_flag=True, hidden=True, expose_value=False, callback=_ignored)
 @click.option(*_old("tls_key"), metavar="FILE", help="Its key, if it is in another file.")
 def command(
     roots: tuple[str, ...], mesos_root: str | None, ip: str, port: int, polling_interval_secs: float,

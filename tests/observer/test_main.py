@@ -88,7 +88,7 @@ def test_one_clear_line_for_what_can_not_be(tmp_path: Path) -> None:
         port = address.rstrip("/").rpartition(":")[2]
         code, text = complaint("--root", str(tmp_path), "--port", port)
         assert (code, text.count("\n")) == (1, 0)
-        assert f"cannot listen on 127.0.0.1:{port}: " in text
+        assert text == f"thermos_observer: cannot listen on 127.0.0.1:{port}: Address already in use"
     assert complaint("--port", "high")[0] == 2
     assert complaint("--tls_key", "x")[0] == 2
     code, text = complaint("--tls_cert", str(tmp_path / "none"))
@@ -106,6 +106,25 @@ def test_old_flags_with_underscores_and_dashes() -> None:
     ):  # fmt: skip
         assert f"--{name}" in text
         assert f"--{name.replace('_', '-')}" in text
+
+
+def test_old_flags_of_logging_are_named_and_ignored(tmp_path: Path) -> None:
+    """As a unit file of the original has them."""
+    words = ["--log_to_disk=NONE", "--log_to_stderr=google:INFO", "--log-dir", str(tmp_path), "--app_daemonize"]
+    child = subprocess.Popen(
+        [*OBSERVER, "--root", str(tmp_path), "--port", "0", *words], stderr=subprocess.PIPE, text=True
+    )
+    assert child.stderr is not None
+    try:
+        lines = [child.stderr.readline() for _ in range(5)]
+    finally:
+        child.terminate()
+        child.wait(PATIENCE)
+        child.stderr.close()
+    assert child.returncode == 0
+    for flag, line in zip(("--log_to_disk", "--log_to_stderr", "--log_dir", "--app_daemonize"), lines, strict=False):
+        assert line == f"thermos_observer: ignored: {flag} (it logs to standard error and stays in the foreground)\n"
+    assert "observing" in lines[4]
 
 
 def test_the_disk_interval_is_the_disk_interval(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
