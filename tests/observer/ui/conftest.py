@@ -27,7 +27,7 @@ from tests.observer.build import Builder
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = subprocess.run([ROOT / "scripts" / "setup-browser"], capture_output=True, text=True, check=False)
     if found.returncode:
