@@ -13,8 +13,7 @@ demo: .venv/installed
 	@scripts/demo
 
 test: .venv/installed
-	@scripts/setup-browser >/dev/null || true  # the browser tests themselves say what is missing
-	$(PYTEST) -n 2 $(ARGS)
+	@scripts/test $(ARGS)
 
 fast: .venv/installed
 	$(PYTEST) -q -n 2 tests/thermos/core tests/config tests/test_architecture.py $(ARGS)

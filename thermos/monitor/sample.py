@@ -76,10 +76,8 @@ class DiskWalk:
         """Look at up to so many entries; True when a walk was completed."""
         if self._entries is None:
             self._entries, self._sum = _sizes_below(str(self.root)), 0
-        seen = 0
-        for size in self._entries:
+        for seen, size in enumerate(self._entries, 1):
             self._sum += size
-            seen += 1
             if seen >= entries:
                 return False
         self.total, self._entries = self._sum, None

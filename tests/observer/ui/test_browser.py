@@ -14,6 +14,8 @@ from tests.observer.ui.conftest import Site, recently
 from thermos.core.states import TaskState
 from thermos.model import ProcessSpec
 
+pytestmark = pytest.mark.browser
+
 #: What must happen within a second is given three on a busy machine; the figure is printed.
 PATIENCE_MS = 3_000
 

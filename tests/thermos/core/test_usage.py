@@ -63,9 +63,7 @@ def test_the_first_look_has_no_rate() -> None:
     assert measure(tree(now, 10, 5), now, now).cpu == 0.0, "no time has passed"
 
 
-@given(
-    st.lists(st.floats(0, 1e6), min_size=1, max_size=8), st.lists(st.floats(0, 1e6), max_size=8), st.floats(-5, 100)
-)
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=8), st.lists(st.floats(0, 1e6), max_size=8), st.floats(-5, 100))
 def test_a_rate_is_never_negative(now_cpu: list[float], before_cpu: list[float], elapsed: float) -> None:
     before = look(10.0, *(proc(10 + i, cpu=cpu) for i, cpu in enumerate(before_cpu)))
     now = look(10.0 + elapsed, *(proc(10 + i, cpu=cpu) for i, cpu in enumerate(now_cpu)))

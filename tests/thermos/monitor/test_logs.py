@@ -178,7 +178,7 @@ def test_a_removed_log_is_the_end_of_it(writer: Writer) -> None:
 
 
 def test_closing_leaves_no_descriptors(writer: Writer) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         writer.write(b"x\n")
         writer.rotate()
@@ -189,7 +189,7 @@ def test_closing_leaves_no_descriptors(writer: Writer) -> None:
         writer.rotate()
     rest(reader)
     reader.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -47,7 +47,12 @@ def test_who_burns_is_seen_to() -> None:
 
 
 def test_what_is_no_process_is_passed_over(tmp_path: Path) -> None:
-    for name, text in (("1", b"1 (init) S 0 " + b"0 " * 40), ("2", b"nonsense"), ("3", b"3 (short) S 0"), ("self", b"")):
+    for name, text in (
+        ("1", b"1 (init) S 0 " + b"0 " * 40),
+        ("2", b"nonsense"),
+        ("3", b"3 (short) S 0"),
+        ("self", b""),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "stat").write_bytes(text)
     (tmp_path / "4").mkdir()
