@@ -79,7 +79,7 @@ _PAGE = (
     Query("before", "The page ends at the offset.", _FLAG),
     _number("length", "Bytes of the page.", 1, 1024 * 1024),
 )
-_DATA = (_number("offset", "-1: only the size.", -1), _number("length", "-1: all there is, at most 1 MiB.", -1))
+_DATA = (_number("offset", "-1: only the size.", -1), _number("length", "-1: all there is, at most 128 KiB.", -1))
 _FRAGMENT = Query("fragment", "Only what is swapped while the page is open.", _FLAG)
 _AT = _number("at", "Time travel: after so many records.", 0, 2**31)
 _IDS = Query("task_id", "Ids, with commas between.", {"type": "string"})

@@ -201,6 +201,8 @@ class Follower:
         except FileNotFoundError:
             return
         try:
+            if begins and self._kernel.pread(inbox.fd, 1, begins - 1) != b"\n":
+                return  # it began anew since we read `runner`, which tells where to read it by now
             inode, offset = self._inboxes.get(process, (inbox.inode, 0))
             if inode == inbox.inode and begins < offset <= self._kernel.fstat(inbox.fd).st_size:
                 inbox.skip_to(offset)  # else a long inbox began anew

@@ -307,3 +307,17 @@ def test_what_is_read_does_not_depend_on_when_it_is_read(cuts: list[int]) -> Non
     assert events == RECORDS
     assert follower.task == replay(RECORDS)
     assert follower.damage == []
+
+
+def test_an_inbox_that_began_anew_behind_our_back_is_no_damage(desk: Desk) -> None:
+    """It is opened where `runner`, as read a moment ago, says that the run begins: in the middle of another file."""
+    long = [samples.forked(seq=n) for n in range(3)]
+    offset = len(encode_record(long[0]))
+    desk.runner(Starting(at=9.0, mono=9.0, process="p", run=0, nonce="n", offset=offset))
+    desk.raw("coordinator.p", b"x" * (offset - 1) + encode_record(long[1])[5:] + encode_record(long[2]))
+    follower = follow(desk.paths, Host(OWNER))
+    try:
+        assert "forked" not in kinds(follower)
+        assert follower.view().damage == []
+    finally:
+        follower.close()
