@@ -65,8 +65,7 @@ def test_imports_go_down_only(path: Path) -> None:
         if top not in PACKAGES or top == own:
             continue
         allowed = any(
-            module == edge or module.startswith(edge + ".") or edge.startswith(module + ".")
-            for edge in EDGES[own]
+            module == edge or module.startswith(edge + ".") or edge.startswith(module + ".") for edge in EDGES[own]
         )
         assert allowed, f"{name}:{line}: {own} may not import {module}"
 
@@ -82,11 +81,7 @@ def test_core_is_pure(path: Path) -> None:
         parts = module.split(".")
         assert parts[0] not in IMPURE, f"{name}:{line}: core imports {module}"
         if parts[0] in PACKAGES:
-            rim = (
-                parts[0] == "thermos"
-                and len(parts) > 1
-                and parts[1] in {"host", "monitor", "runner", "recovery"}
-            )
+            rim = parts[0] == "thermos" and len(parts) > 1 and parts[1] in {"host", "monitor", "runner", "recovery"}
             assert not rim, f"{name}:{line}: core imports the rim module {module}"
 
 
@@ -96,10 +91,6 @@ def test_imports_stand_at_the_top(path: Path) -> None:
     if name in LAZY_ALLOWED:
         return
     tree = ast.parse(path.read_text())
-    for function in (
-        n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-    ):
+    for function in (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
         for node in ast.walk(function):
-            assert not isinstance(node, ast.Import | ast.ImportFrom), (
-                f"{name}:{node.lineno}: import inside a function"
-            )
+            assert not isinstance(node, ast.Import | ast.ImportFrom), f"{name}:{node.lineno}: import inside a function"
