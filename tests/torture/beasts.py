@@ -15,7 +15,7 @@ class Beast:
     """One process of the torture task."""
 
     cmdline: str
-    killed: bool  # somebody of its tree needs SIGKILL
+    killed: bool | None  # somebody of its tree needs SIGKILL; None: as it happens
     daemons: bool | None  # somebody of its tree has left the session; None: maybe, it does so while it is stopped
     logger: str = "Logger()"
 
@@ -118,7 +118,7 @@ BEASTS = {
         daemons=False,
     ),
     "fork_bomb": Beast(python(_BOMB), killed=True, daemons=True),
-    "hydra": Beast(python(_HYDRA), killed=True, daemons=None),
+    "hydra": Beast(python(_HYDRA), killed=None, daemons=None),
     "holding": Beast(
         f"(trap '' TERM; exec setsid bash -c 'echo up > holding.up; {LOOP}') & echo said; wait",
         killed=True,

@@ -64,7 +64,7 @@ def test_ignored_signals_are_not_handed_down(host: Host) -> None:
     wanted = [signal.SIGPIPE, signal.SIGHUP, signal.SIGCHLD]
     before = [signal.signal(number, signal.SIG_IGN) for number in wanted]
     try:
-        run = host.bash("grep SigIgn /proc/self/status")
+        run = host.bash("sleep 0.3; grep SigIgn /proc/self/status")  # not gone before its pidfd is open
     finally:
         for number, handler in zip(wanted, before, strict=True):
             signal.signal(number, handler)

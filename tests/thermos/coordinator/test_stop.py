@@ -112,7 +112,7 @@ def test_a_script_is_a_shell_whatever_its_interpreter_is_called(host: Host, read
 
 def test_a_prefork_server_stops_its_own_workers(host: Host, ready: int) -> None:
     (host.sandbox / "server.py").write_text(SERVER)
-    run = host.bash(f"exec {sys.executable} -I -S server.py")
+    run = host.bash(f"exec {sys.executable} -I -S server.py", stop_wait=30000)
     assert sorted(read_line(ready) for _ in range(4)) == ["master", "worker", "worker", "worker"]
     run.signal(signal.SIGTERM)
     receipt = stopped(run)
