@@ -154,7 +154,9 @@ def test_the_records_say_how_it_went(outcome: Outcome, name: str) -> None:
     if outcome.ending == "politely":
         assert receipt.signalled > 0
         assert (receipt.why, receipt.signal) in (("stop", signal.SIGTERM), ("kill", signal.SIGKILL)), receipt
-        assert receipt.why == "stop" or beast.killed is not False, "who was left at the deadline was killed by order of the runner"
+        assert receipt.why == "stop" or beast.killed is not False, (
+            "who was left at the deadline was killed by order of the runner"
+        )
         assert beast.killed is None or bool(receipt.killed_count) == beast.killed, receipt
         assert beast.daemons in (bool(receipt.daemons), None), receipt
     else:
