@@ -31,7 +31,7 @@ TASK_DIR = 3
 RETRY_MIN, RETRY_MAX, LOCK_WAIT, DRAIN = 0.1, 5.0, 2.0, 2.0
 KILL_MIN, KILL_MAX = 0.01, 1.0
 CHUNK, BURST, NAMED = 65536, 16, 32
-PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36
+PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 15, 36
 BACK_OFF_MIN, BACK_OFF_MAX = 0.1, 30.0
 LONG_LIFE = 60.0
 #: What a keeper passes on to its command.
@@ -984,6 +984,7 @@ class Child:
     def start(self, ends: list[int]) -> tuple[int, int]:
         """(pid, the pipe that ends with exec). Raises OSError where fork fails."""
         report, end = os.pipe()
+        parent = os.getpid()
         pid = os.fork()
         if pid:
             os.close(end)
@@ -991,6 +992,7 @@ class Child:
         code = errno.EIO
         try:
             self._set_up(ends)
+            self._stay_with(parent)
             # a kept command lets in itself what is forwarded to it, when it is ready for it
             signal.pthread_sigmask(signal.SIG_SETMASK, FORWARDED if self.orders.respawns else [])
             os.execve(self.orders.arguments[0], self.orders.arguments, self.orders.environment)
@@ -1000,6 +1002,14 @@ class Child:
             code = errno.EINVAL
         os.write(end, f"{self.stage} {code}".encode())
         os._exit(127)
+
+    def _stay_with(self, parent: int) -> None:
+        """When the coordinator is gone nothing that nobody minds is executed, or goes on."""
+        if self.orders.respawns:
+            return
+        libc = ctypes.CDLL(None)
+        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) or os.getppid() != parent:
+            os._exit(127)
 
     def _set_up(self, ends: list[int]) -> None:
         texts, numbers = self.orders.texts, self.orders.numbers

@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -87,6 +88,8 @@ static enum stage set_up_and_exec(int out, int err) {
         return UID;
     if (orders.cwd && chdir(orders.cwd))
         return CWD;
+    if (!orders.respawn && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != self))
+        _exit(127); /* the coordinator is gone; so nothing that nobody minds is executed, or goes on */
     open_signal_mask();
     execve(orders.arguments[0], orders.arguments, orders.environment);
     return EXEC;

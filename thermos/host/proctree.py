@@ -58,15 +58,18 @@ def _pids(entries: list[tuple[int, str]]) -> set[int]:
 
 def _status_of_main(run: Run, swept: Swept, kernel: Kernel) -> int | None:
     """The main of a killed coordinator lands with us as subreaper; a zombie still knows its exit status. None also
-    when it is our own SIGKILL that ended it."""
+    when SIGKILL ended it: ours, or the kernel's, which goes to the main when its coordinator dies."""
     if not run.pid:
         return None
     status = kernel.proc_stat(run.pid)
     if status is None or status.start != run.pid_start or status.ppid != kernel.getpid() or status.state != "Z":
         return None
     ended = kernel.reap(run.pid)
-    ours = ended is not None and os.WIFSIGNALED(ended) and os.WTERMSIG(ended) == signal.SIGKILL
-    return None if ours and run.pid in _pids(swept.killed) else ended
+    if ended is None or not os.WIFSIGNALED(ended) or os.WTERMSIG(ended) != signal.SIGKILL:
+        return ended
+    if run.pid not in _pids(swept.killed):
+        swept.killed.insert(0, (status.pid, status.comm))
+    return None
 
 
 def reap_orphans(spared: Iterable[int], kernel: Kernel) -> None:
