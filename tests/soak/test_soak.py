@@ -183,7 +183,9 @@ def check_growth(figures: list[Figures]) -> None:
     """One runner all the time."""
     first, last = figures[0], figures[-1]
     assert last.rss <= first.rss * 1.1 + (1 << 20), [each.rss for each in figures]
-    assert last.fds <= first.fds, figures
+    assert last.fds <= first.fds + 2, (
+        figures
+    )  # one may be open while it is looked at; a leak shows in thousands of runs
     assert last.bytes <= 2 * first.bytes + drive.MAX_RUNNER_FILE, figures
 
 
