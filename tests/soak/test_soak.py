@@ -32,7 +32,7 @@ from thermos.core.states import TaskState
 from thermos.errors import Exit
 from thermos.host.keeper import INBOX
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "25"))
 SEED = int(os.environ.get("SOAK_SEED", "3"))
 
 #: Seconds between two acts, at most.
