@@ -1,10 +1,11 @@
-# One command each: `make demo` runs a real task, `make test` runs the tests, `make check` is the fast gate.
+# One command each: `make demo` runs a real task, `make test` runs the tests, `make check` is the fast gate,
+# `make test-mesos` runs the conformance suite against the embedded and (if the kit is at hand) real Mesos.
 unexport PYTHONDONTWRITEBYTECODE
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test check lint types fast bench constraints clean
+.PHONY: demo test test-mesos check lint types fast bench constraints clean
 
 .venv/installed: pyproject.toml setup.py constraints.txt scripts/setup $(wildcard thermos/host/coordinator*.[ch])
 	@scripts/setup
@@ -15,8 +16,11 @@ demo: .venv/installed
 test: .venv/installed
 	@scripts/test $(ARGS)
 
+test-mesos: .venv/installed
+	@scripts/test-mesos $(ARGS)
+
 fast: .venv/installed
-	$(PYTEST) -q -n 2 tests/thermos/core tests/config tests/test_architecture.py $(ARGS)
+	$(PYTEST) -q -n 2 tests/thermos/core tests/config tests/mesos/core tests/test_architecture.py $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -34,4 +38,4 @@ constraints:
 	scripts/constraints
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .demo thermos/host/thermos-coordinator
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .demo .mesos-kit thermos/host/thermos-coordinator

@@ -1,0 +1,117 @@
+"""Real Mesos 1.11, run by the kit on loopback; its blocking verbs run in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tests.mesos.conformance.target import ATTRIBUTES, RESOURCES, ROOT, Wanted
+
+
+class RealMesos:
+    """The kit's cluster, with short pings so that a lost agent is noticed within seconds."""
+
+    real = True
+
+    def __init__(self, kit: Path, work_dir: Path, port: int, wanted: Wanted) -> None:
+        cluster = _kit_module(kit).Cluster
+        flags: dict[str, Any] = {
+            "agent_ping_timeout": "1secs",
+            "max_agent_ping_timeouts": 3,
+            "allocation_interval": "200ms",
+        }
+        agent_flags: dict[str, Any] = {"executor_reregistration_timeout": "5secs"}
+        if wanted.credentials:
+            path = work_dir / "credentials.json"
+            work_dir.mkdir(parents=True, exist_ok=True)
+            pairs = [{"principal": name, "secret": secret} for name, secret in wanted.credentials.items()]
+            path.write_text(json.dumps({"credentials": pairs}))
+            key = work_dir / "jwt.key"
+            key.write_text("secret")
+            key.chmod(0o600)
+            flags |= {
+                "authenticate_http_frameworks": True,
+                "http_framework_authenticators": "basic",
+                "authenticate_http_readwrite": True,
+                "credentials": str(path),
+            }
+            agent_flags |= {"jwt_secret_key": str(key), "authenticate_http_executors": True, "http_credentials": path}
+        self._cluster = cluster(
+            str(work_dir),
+            port=port,
+            agents=wanted.agents,
+            masters=wanted.masters,
+            master_flags=flags,
+            agent_flags=agent_flags,
+            attributes=ATTRIBUTES,
+            resources=RESOURCES,
+        )
+        self.agents = wanted.agents
+        self.master_url: str = self._cluster.master_url
+        self.leader_text: str = self._cluster.zk or self.master_url
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._cluster.start)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._cluster.stop)
+
+    async def kill_agent(self, number: int) -> None:
+        await asyncio.to_thread(self._cluster.kill_agent, number)
+
+    async def start_agent(self, number: int) -> None:
+        await asyncio.to_thread(self._cluster.start_agent, number)
+
+    async def shutdown_agent(self, number: int) -> None:
+        await asyncio.to_thread(self._cluster.kill_agent, number, signal.SIGUSR1)
+
+    async def forget_agent(self, number: int) -> None:
+        await asyncio.to_thread(self._cluster.forget_agent, number)
+
+    async def agent_is_up(self, number: int) -> bool:
+        return bool(await asyncio.to_thread(self._cluster.alive, f"agent{number}"))
+
+    async def kill_master(self, number: int = 0) -> None:
+        await asyncio.to_thread(self._cluster.kill_master, number)
+
+    async def start_master(self, number: int = 0) -> None:
+        await asyncio.to_thread(self._cluster.start_master, number)
+
+    async def leader(self) -> int | None:
+        leader: int | None = await asyncio.to_thread(self._cluster.leader)
+        return leader
+
+    def url_of_master(self, number: int) -> str:
+        return str(self._cluster.url_of_master(number))
+
+    def agent_url(self, number: int) -> str:
+        return str(self._cluster.agent_url(number))
+
+
+def _kit_module(kit: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("mesos_kit", kit / "mesos_local.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def kit_folder() -> Path | None:
+    """The kit that $MESOS_KIT names, or that lies beside the project; None if there is none."""
+    given = os.environ.get("MESOS_KIT")
+    folder = Path(given) if given else ROOT.parent / "shared" / "mesos-kit"
+    return folder if (folder / "mesos_local.py").is_file() else None
+
+
+def build_kit(kit: Path) -> None:
+    """As its README says; does nothing when it is built already. The kit may be read-only: it builds elsewhere."""
+    os.environ.setdefault("MESOS_KIT_PREFIX", str(ROOT / ".mesos-kit"))
+    subprocess.run([str(kit / "setup.sh"), "--zookeeper"], check=True, stdout=sys.stderr)
