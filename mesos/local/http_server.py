@@ -1,0 +1,46 @@
+"""An aiohttp server on a loopback port that can end in order or, like a killed process, between two bytes."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from mesos.local.http_gate import check_loopback
+from thermos.errors import HostError
+
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class HttpServer:
+    """All requests go to one handler, which is cancelled when its client goes."""
+
+    def __init__(self, handle: Handle) -> None:
+        app = web.Application(client_max_size=0)  # bodies are read and bounded by the gate
+        app.router.add_route("*", "/{path:.*}", handle)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2, handle_signals=False
+        )
+
+    async def start(self, host: str, port: int) -> None:
+        check_loopback(host)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port, reuse_address=True).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            why = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror
+            raise HostError(f"cannot listen on {host}:{port}: {why}") from error
+
+    async def stop(self) -> None:
+        """Connections that are open are broken: a client that keeps one alive must not hold up the end."""
+        for connection in self._connections():
+            if connection.transport is not None:
+                connection.transport.abort()
+        await self._runner.cleanup()
+
+    def _connections(self) -> list[Any]:
+        server = self._runner.server
+        return list(server.connections) if server is not None else []
