@@ -1,7 +1,10 @@
-"""The small loop that drives a runner: one selector, signals as events, timers. `thermos run` and the executor use it.
+"""The small loop of this project: one selector, signals as events, timers. `thermos run` and the executor use it.
 
-Nothing polls: it sleeps until a descriptor is ready, a signal has come, or the runner's `next_wake` (or somebody's
-`call_at`) is due. Worker threads may `post` a call; it runs in the loop.
+Nothing polls: it sleeps until a descriptor is ready, a signal has come, or a `next_wake` (or somebody's `call_at`) is
+due. Worker threads may `post` a call; it runs in the loop.
+
+`PlainLoop` runs until it is stopped, and drives whatever it was given: an executor has a loop before it has a task to
+run, and still has one afterwards. `Loop` drives one runner and ends with it.
 """
 
 from __future__ import annotations
@@ -14,25 +17,35 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from thermos.clock import Now
-from thermos.runner import Runner
 
 Call = Callable[[Now], None]
 
 
-class Loop:
-    """Drives one runner until it is done."""
+class Driven(Protocol):
+    """What a loop can drive; a `Runner` is one."""
 
-    def __init__(self, runner: Runner, clock: Callable[[], Now]) -> None:
-        self.runner = runner
+    done: bool
+    next_wake: float | None
+
+    def fileno(self) -> int: ...
+    def on_ready(self, now: Now) -> None: ...
+    def on_timer(self, now: Now) -> None: ...
+
+
+class PlainLoop:
+    """Runs until `stop`."""
+
+    def __init__(self, clock: Callable[[], Now]) -> None:
         self._clock = clock
         self._selector = selectors.DefaultSelector()
-        if not runner.done:  # taking it over may have been all there was to do
-            self._selector.register(runner.fileno(), selectors.EVENT_READ, runner.on_ready)
+        self._driven: dict[int, Driven] = {}  # by descriptor
         self._timers: list[tuple[float, int, Call]] = []
         self._counter = 0
         self._posted: deque[Call] = deque()
+        self._stopped = False
         self._waker, self._wakee = socket.socketpair()
         self._waker.setblocking(False)
         self._wakee.setblocking(False)
@@ -40,7 +53,16 @@ class Loop:
         self._on_signal: dict[int, Call] = {}
         self.on_turn: Call | None = None  # called after each turn of the loop, for whoever shows what happened
 
+    def drive(self, driven: Driven) -> None:
+        """Until it is done."""
+        if driven.done:  # taking it over may have been all there was to do
+            return
+        fd = driven.fileno()
+        self._selector.register(fd, selectors.EVENT_READ, driven.on_ready)
+        self._driven[fd] = driven
+
     def add_reader(self, fd: int, call: Call) -> None:
+        self._drop_done()  # the number of a closed descriptor may be in use again
         self._selector.register(fd, selectors.EVENT_READ, call)
 
     def remove_reader(self, fd: int) -> None:
@@ -54,8 +76,12 @@ class Loop:
     def post(self, call: Call) -> None:
         """From any thread: run `call` in the loop."""
         self._posted.append(call)
-        with contextlib.suppress(BlockingIOError):  # it is awake anyway
+        with contextlib.suppress(OSError):  # it is awake anyway, or closed
             self._waker.send(b"\0")
+
+    def stop(self) -> None:
+        """`run` returns after this turn."""
+        self._stopped = True
 
     @contextlib.contextmanager
     def signals(self, calls: dict[int, Call]) -> Iterator[None]:
@@ -72,12 +98,13 @@ class Loop:
             self._on_signal = {}
 
     def run(self) -> None:
-        """Until the runner is done."""
-        while not self.runner.done:
+        """Until it is over."""
+        while not self._is_over():
             for key, _ in self._selector.select(self._timeout()):
                 if self._is_over():
                     break
                 key.data(self._clock())
+                self._drop_done()
             self._run_due()
             if self.on_turn is not None:
                 self.on_turn(self._clock())
@@ -89,22 +116,27 @@ class Loop:
         self._wakee.close()
 
     def _is_over(self) -> bool:
-        """A call may have ended the runner, and closed what the others would read."""
-        return self.runner.done
+        return self._stopped
+
+    def _drop_done(self) -> None:
+        for fd in [fd for fd, driven in self._driven.items() if driven.done]:
+            del self._driven[fd]
+            self._selector.unregister(fd)
 
     def _timeout(self) -> float | None:
         wakes = [self._timers[0][0]] if self._timers else []
-        if self.runner.next_wake is not None:
-            wakes.append(self.runner.next_wake)
+        wakes += [driven.next_wake for driven in self._driven.values() if driven.next_wake is not None]
         return max(0.0, min(wakes) - self._clock().mono) if wakes else None
 
     def _run_due(self) -> None:
         now = self._clock()
         while self._timers and self._timers[0][0] <= now.mono:
             heapq.heappop(self._timers)[2](now)
-        wake = self.runner.next_wake
-        if not self.runner.done and wake is not None and wake <= now.mono:
-            self.runner.on_timer(now)
+        for driven in list(self._driven.values()):
+            wake = driven.next_wake
+            if not driven.done and wake is not None and wake <= now.mono:
+                driven.on_timer(now)
+        self._drop_done()
 
     def _on_wake(self, now: Now) -> None:
         """Bytes from the signal module are signal numbers, ours are zero."""
@@ -119,8 +151,22 @@ class Loop:
         self._run_posted(now)
 
     def _run_posted(self, now: Now) -> None:
-        while self._posted:
+        """Those that are there; what comes meanwhile has its own wake, so that a flood of posts starves nobody."""
+        for _ in range(len(self._posted)):
             self._posted.popleft()(now)
+
+
+class Loop(PlainLoop):
+    """Drives one runner until it is done."""
+
+    def __init__(self, runner: Driven, clock: Callable[[], Now]) -> None:
+        super().__init__(clock)
+        self.runner = runner
+        self.drive(runner)
+
+    def _is_over(self) -> bool:
+        """A call may have ended the runner, and closed what the others would read."""
+        return self._stopped or self.runner.done
 
 
 def _ignore(signum: int, frame: object) -> None:

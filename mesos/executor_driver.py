@@ -1,0 +1,478 @@
+"""An executor's side of Mesos: keeps the subscription at the agent and gets every status update through.
+
+Everything happens in the thread of the loop; the two threads of `executor_link` carry out orders and post what came of
+them. What to do about the subscription says `core.executor_session`, what has to be said `core.acks`; here both are
+performed. A record goes to the journal before its update goes to the agent, and before a launch goes to the listener.
+
+Framework messages are said once, when there is a subscription, and may get lost; that is what Mesos promises of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from mesos.core import acks, executor_session
+from mesos.core.acks import Fold, Ledger, Record, RecordType
+from mesos.core.executor_api import Acknowledged, Event, EventType, Speaker, Subscribed
+from mesos.core.executor_session import Happening, Kind, Phase, Session, Terms
+from mesos.core.messages import (
+    ExecutorID,
+    FrameworkID,
+    KillPolicy,
+    Source,
+    TaskGroupInfo,
+    TaskID,
+    TaskInfo,
+    TaskStatus,
+)
+from mesos.core.wire import BadMessage, encode
+from mesos.executor_environment import ExecutorEnvironment
+from mesos.executor_link import Accepted, Broken, Called, Caller, Declined, Heard, Reader, Report
+from mesos.http1 import Answer
+from mesos.journal import CannotRecord, Journal
+from thermos.clock import Now
+from thermos.errors import Bug, HostError
+
+#: Statuses of an agent that has just started, or is busy: tried again. Any other 4xx is a refusal.
+PASSING = frozenset({404, 408, 425, 429})
+
+#: The longest pause between two attempts, whatever MESOS_SUBSCRIPTION_BACKOFF_MAX says: the agent is on this machine,
+#: and waits 2 s for its executors.
+BACKOFF_CAP_S = 0.5
+
+
+class EventLoop(Protocol):
+    """What the driver needs of a loop; `thermos.host.loop` has one."""
+
+    def post(self, call: Callable[[Now], None]) -> None:
+        """From any thread: run it in the loop."""
+
+    def call_at(self, when: float, call: Callable[[Now], None]) -> None:
+        """Run it once, at `when` (mono)."""
+
+
+class ExecutorListener(Protocol):
+    """Who is told; always in the loop's thread. What it raises goes through the loop."""
+
+    def subscribed(self, event: Subscribed, again: bool, now: Now) -> None: ...
+    def launch(self, task: TaskInfo, now: Now) -> None: ...
+    def launch_group(self, group: TaskGroupInfo, now: Now) -> None: ...
+    def kill(self, task_id: TaskID, policy: KillPolicy | None, now: Now) -> None: ...
+    def message(self, data: bytes, now: Now) -> None: ...
+
+    def shutdown(self, reason: str, now: Now) -> None:
+        """SHUTDOWN, or the agent is away for good: kill everything, then `stop`. Said once."""
+
+    def disconnected(self, reason: str, now: Now) -> None: ...
+
+    def problem(self, text: str, now: Now) -> None:
+        """Something went wrong that the driver deals with by itself."""
+
+    def ended(self, reason: str, now: Now) -> None:
+        """Nothing more comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorOptions:
+    """Times in seconds, sizes in bytes."""
+
+    call_timeout_s: float = 10.0
+    attempt_s: float = 10.0  # from a SUBSCRIBE to SUBSCRIBED
+    first_s: float = 60.0  # for the first subscription where nothing is checkpointed
+    max_record: int = 16 * 1024 * 1024  # of an event
+    max_messages: int = 1000  # that wait to be sent
+    retry_disk_s: float = 1.0
+
+
+class ExecutorDriver:
+    """See the module."""
+
+    def __init__(
+        self,
+        environment: ExecutorEnvironment,
+        loop: EventLoop,
+        listener: ExecutorListener,
+        *,
+        journal: Path | None,
+        random: Callable[[int], bytes] = os.urandom,
+        options: ExecutorOptions = ExecutorOptions(),
+    ) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._random = random
+        self._options = options
+        self._executor_id = ExecutorID(value=environment.executor_id)
+        self._speaker = Speaker(framework_id=FrameworkID(value=environment.framework_id), executor_id=self._executor_id)
+        self._ledger = Ledger()
+        self._journal = self._make_journal(journal, environment)
+        self._disk_trouble = ""
+        self._session = Session(_terms(environment, options))
+        self._offered: tuple[bytes, ...] = ()  # uuids that the SUBSCRIBE under way holds
+        self._messages: deque[bytes] = deque()
+        self._call = 0  # number of the newest call
+        self._calling: bytes | None = None  # what is under way: an update's uuid, b"" for a message
+        self._wake_at = float("inf")
+        self._flush_until: float | None = None  # stopping: so long updates may still be acknowledged
+        self._counts: Counter[str] = Counter()
+        headers = _headers(environment)
+        self._reader = Reader(environment.endpoint, headers, options.attempt_s, self._post, options.max_record)
+        self._caller = Caller(environment.endpoint, headers, options.call_timeout_s, self._post)
+
+    # --- for the executor, in the loop's thread ---
+
+    def start(self, now: Now) -> None:
+        """Read the journal and subscribe."""
+        if self._session.phase is not Phase.IDLE:
+            raise Bug("an executor driver is started once")
+        self._read_journal(now)
+        self._reader.start()
+        self._caller.start()
+        self._happen(Happening(Kind.START), now)
+
+    def update(self, status: TaskStatus, now: Now) -> TaskStatus:
+        """Say it until it is acknowledged. What it lacks is filled in: uuid, timestamp, source, executor id."""
+        if len(self._ledger) >= acks.MAX_PENDING:
+            raise HostError(f"cannot keep more than {acks.MAX_PENDING} status updates that nobody acknowledges")
+        filled = msgspec.structs.replace(
+            status,
+            uuid=status.uuid or self._new_uuid(),
+            timestamp=now.wall if status.timestamp is None else status.timestamp,
+            source=status.source or Source.EXECUTOR,
+            executor_id=status.executor_id or self._executor_id,
+        )
+        self._record(acks.updated(filled), now)
+        self._say(now)
+        return filled
+
+    def message(self, data: bytes) -> None:
+        """To the framework, at most once; without a subscription it is lost, and that is told as a problem."""
+        self._loop.post(lambda now: self._take_message(data, now))
+
+    def stop(self, now: Now, flush_s: float = 0.0) -> None:
+        """End the subscription, after at most `flush_s` seconds in which updates are still got through."""
+        if self._session.phase is Phase.ENDED:
+            return
+        self._flush_until = now.mono + flush_s
+        self._loop.post(self._settle)
+
+    @property
+    def pending(self) -> tuple[TaskStatus, ...]:
+        """Updates that are not acknowledged."""
+        return self._ledger.updates
+
+    @property
+    def phase(self) -> Phase:
+        return self._session.phase
+
+    def state(self) -> dict[str, Any]:
+        """For people who look into a running executor."""
+        return {
+            "phase": str(self._session.phase),
+            "subscriptions": self._session.subscriptions,
+            "attempts": self._session.attempts,
+            "problem": self._session.problem,
+            "doomed": self._session.doomed,
+            "unacknowledged_updates": len(self._ledger),
+            "unacknowledged_tasks": len(self._ledger.tasks),
+            "messages": len(self._messages),
+            "journal": self._disk_trouble or "ok",
+            "counts": dict(self._counts),
+        }
+
+    # --- the session ---
+
+    def _happen(self, event: Happening, now: Now, told: Event | None = None) -> None:
+        """One event through the table, and what it says to do."""
+        decision = executor_session.step(self._session, event, now.mono, self._fraction())
+        self._session = decision.session
+        for action in decision.actions:
+            self._perform(action, told, now)
+        self._settle(now)
+
+    def _perform(self, action: executor_session.Action, told: Event | None, now: Now) -> None:
+        match action:
+            case executor_session.Close(connection):
+                self._reader.give_up(connection)
+                self._caller.give_up(self._call)
+                self._calling = None
+            case executor_session.Connect(connection):
+                self._subscribe(connection)
+            case executor_session.Deliver(again):
+                assert told is not None
+                self._deliver(told, again, now)
+            case executor_session.TellDisconnected(reason):
+                self._listener.disconnected(reason, now)
+            case executor_session.TellProblem(text):
+                self._listener.problem(text, now)
+            case executor_session.TellShutdown(reason):
+                self._listener.shutdown(reason, now)
+            case executor_session.TellEnded(reason):
+                self._end(reason, now)
+
+    def _subscribe(self, connection: int) -> None:
+        updates = self._ledger.updates
+        self._offered = tuple(status.uuid for status in updates)
+        self._reader.order(connection, encode(self._speaker.subscribe(self._ledger.tasks, updates)))
+
+    def _end(self, reason: str, now: Now) -> None:
+        self._reader.stop()
+        self._caller.stop()
+        if self._journal is not None:
+            self._journal.close()
+        self._listener.ended(reason, now)
+
+    # --- what the threads report ---
+
+    def _post(self, report: Report) -> None:
+        self._loop.post(lambda now: self._on_report(report, now))
+
+    def _on_report(self, report: Report, now: Now) -> None:
+        match report:
+            case Accepted(connection):
+                self._happen(Happening(Kind.ACCEPTED, connection), now)
+            case Declined(connection, answer):
+                self._happen(_declined(connection, answer), now)
+            case Broken(connection, text, hopeless):
+                self._happen(Happening(Kind.REFUSED if hopeless else Kind.LOST, connection, text), now)
+            case Called(number, answer, text):
+                self._on_called(number, answer, text, now)
+            case Heard(connection, events, done):
+                try:
+                    for event in events:
+                        self._hear(connection, event, now)
+                finally:
+                    done()
+
+    def _hear(self, connection: int, event: Event | BadMessage, now: Now) -> None:
+        if connection != self._session.connection or self._session.phase is Phase.ENDED:
+            return
+        if isinstance(event, BadMessage):
+            self._counts["unreadable"] += 1
+            self._listener.problem(f"an event of the agent was skipped: {event}", now)
+            return
+        self._counts[event.type if event.type in _KINDS else "unknown"] += 1
+        kind = _KINDS.get(event.type)  # a type that nobody knows yet is counted and skipped
+        text = event.error.message if event.error is not None else ""
+        if kind is Kind.ERROR:
+            text = f"the agent says ERROR: {text}"
+        if kind is not None:
+            self._happen(Happening(kind, connection, text), now, event)
+
+    def _deliver(self, event: Event, again: bool, now: Now) -> None:
+        match event:
+            case Event(type=EventType.SUBSCRIBED, subscribed=Subscribed() as subscribed):
+                self._ledger.subscribed(self._offered, now.mono)
+                self._listener.subscribed(subscribed, again, now)
+            case Event(type=EventType.LAUNCH, launch=launch) if launch is not None:
+                if self._keep_task(launch.task, now):
+                    self._listener.launch(launch.task, now)
+            case Event(type=EventType.LAUNCH_GROUP, launch_group=launch) if launch is not None:
+                fresh = [self._keep_task(task, now) for task in launch.task_group.tasks]
+                if all(fresh):
+                    self._listener.launch_group(launch.task_group, now)
+            case Event(type=EventType.KILL, kill=kill) if kill is not None:
+                self._listener.kill(kill.task_id, kill.kill_policy, now)
+            case Event(type=EventType.ACKNOWLEDGED, acknowledged=ack) if ack is not None:
+                self._on_ack(ack, now)
+            case Event(type=EventType.MESSAGE, message=message) if message is not None:
+                self._listener.message(message.data, now)
+            case _:
+                self._listener.problem(f"an event of the agent was skipped: {event.type} without its contents", now)
+
+    def _keep_task(self, task: TaskInfo, now: Now) -> bool:
+        """False for one that was launched already."""
+        if self._ledger.knows(task.task_id.value):
+            self._listener.problem(f"the agent launches {task.task_id.value} again; it was skipped", now)
+            return False
+        self._record(acks.launched(task), now)
+        return True
+
+    def _on_ack(self, ack: Acknowledged, now: Now) -> None:
+        if self._record(acks.acknowledged(ack), now) is Fold.SETTLED:
+            self._say(now)
+
+    # --- calls ---
+
+    def _take_message(self, data: bytes, now: Now) -> None:
+        if self._session.phase is not Phase.SUBSCRIBED:
+            self._listener.problem(f"a message of {len(data)} bytes was not sent: there is no subscription", now)
+        elif len(self._messages) >= self._options.max_messages:
+            self._listener.problem(f"a message of {len(data)} bytes was not sent: {len(self._messages)} wait", now)
+        else:
+            self._messages.append(data)
+            self._say(now)
+
+    def _say(self, now: Now) -> None:
+        """Begin the next call, if none is under way."""
+        if self._calling is not None or self._session.phase is not Phase.SUBSCRIBED:
+            return
+        status = self._ledger.take(now.mono)
+        if status is not None:
+            self._calling, call = status.uuid, self._speaker.update(status)
+        elif self._messages:
+            self._calling, call = b"", self._speaker.message(self._messages.popleft())
+        else:
+            return
+        self._call += 1
+        self._counts[f"call {call.type}"] += 1
+        self._caller.order(self._call, encode(call))
+
+    def _on_called(self, number: int, answer: Answer | None, text: str, now: Now) -> None:
+        if number != self._call or self._calling is None:
+            return  # of an older connection
+        uuid, self._calling = self._calling, None
+        if answer is not None and answer.status < 300:
+            self._ledger.sent(uuid, now.mono)
+        else:
+            what = "a message" if uuid == b"" else "a status update"
+            self._listener.problem(f"cannot send {what}: {answer.words if answer is not None else text}", now)
+            if answer is not None and answer.status == 400:
+                self._ledger.refused(uuid, now.mono)
+            else:
+                self._ledger.failed(uuid, now.mono, self._fraction())
+        self._settle(now)
+
+    # --- the journal ---
+
+    def _make_journal(self, path: Path | None, environment: ExecutorEnvironment) -> Journal | None:
+        if path is None:
+            return None
+        owner = Record(
+            type=RecordType.JOURNAL, framework_id=environment.framework_id, executor_id=environment.executor_id
+        )
+        return Journal(path, owner, self._ledger.records)
+
+    def _read_journal(self, now: Now) -> None:
+        """Without a journal an executor can live; it is told."""
+        if self._journal is None:
+            return
+        try:
+            records, problems = self._journal.read()
+        except HostError as error:
+            self._journal = None
+            self._listener.problem(f"{error}; a restart of this executor will lose updates", now)
+            return
+        for record in records:
+            self._ledger.fold(record)
+        for problem in problems:
+            self._listener.problem(f"journal {self._journal.path}: {problem}", now)
+        self._write_journal(None, now)
+
+    def _record(self, record: Record, now: Now) -> Fold:
+        outcome = self._ledger.fold(record)
+        if outcome in (Fold.KEPT, Fold.SETTLED):
+            self._write_journal(record, now)
+        return outcome
+
+    def _write_journal(self, record: Record | None, now: Now) -> None:
+        if self._journal is None:
+            return
+        try:
+            if record is not None:
+                self._journal.append(record)
+            else:
+                self._journal.flush()
+        except CannotRecord as error:
+            if not self._disk_trouble:
+                self._listener.problem(str(error), now)
+                self._loop.call_at(now.mono + self._options.retry_disk_s, self._on_disk_timer)
+            self._disk_trouble = str(error)
+        else:
+            self._disk_trouble = ""
+
+    def _on_disk_timer(self, now: Now) -> None:
+        if self._session.phase is Phase.ENDED or not self._disk_trouble:
+            return
+        self._write_journal(None, now)
+        if self._disk_trouble:
+            self._loop.call_at(now.mono + self._options.retry_disk_s, self._on_disk_timer)
+
+    # --- time ---
+
+    def _settle(self, now: Now) -> None:
+        """Whatever is due by itself, what can be said, and when to look again."""
+        if self._session.phase is Phase.ENDED:
+            return
+        happening = executor_session.due(self._session, now.mono)
+        if happening is not None:
+            self._happen(happening, now)
+            return
+        self._say(now)
+        if self._flush_until is not None and self._is_flushed(now):
+            self._happen(Happening(Kind.STOP), now)
+            return
+        self._wake_later()
+
+    def _is_flushed(self, now: Now) -> bool:
+        assert self._flush_until is not None
+        hopeless = self._session.phase in (Phase.IDLE, Phase.ABANDONED)
+        done = not len(self._ledger) and not self._messages and self._calling is None
+        return hopeless or done or now.mono >= self._flush_until
+
+    def _wake_later(self) -> None:
+        """The loop's timers can't be taken back: one that comes too early looks and asks for the next."""
+        wakes = [self._session.next_wake]
+        if self._session.phase is Phase.SUBSCRIBED and self._ledger.next_wake is not None:
+            wakes.append(self._ledger.next_wake)
+        if self._flush_until is not None:
+            wakes.append(self._flush_until)
+        when = min(wakes)
+        if when < self._wake_at:
+            self._wake_at = when
+            self._loop.call_at(when, self._on_wake)
+
+    def _on_wake(self, now: Now) -> None:
+        self._wake_at = float("inf")
+        self._settle(now)
+
+    # --- chance ---
+
+    def _fraction(self) -> float:
+        return int.from_bytes(self._random(4)) / 2**32
+
+    def _new_uuid(self) -> bytes:
+        """A random one, version 4."""
+        data = bytearray(self._random(16))
+        data[6] = data[6] & 0x0F | 0x40
+        data[8] = data[8] & 0x3F | 0x80
+        return bytes(data)
+
+
+_KINDS: dict[str, Kind | None] = {
+    EventType.SUBSCRIBED: Kind.HELLO,
+    EventType.SHUTDOWN: Kind.SHUTDOWN,
+    EventType.ERROR: Kind.ERROR,
+    EventType.HEARTBEAT: None,  # that it came was all
+    EventType.LAUNCH: Kind.EVENT,
+    EventType.LAUNCH_GROUP: Kind.EVENT,
+    EventType.KILL: Kind.EVENT,
+    EventType.ACKNOWLEDGED: Kind.EVENT,
+    EventType.MESSAGE: Kind.EVENT,
+}
+
+
+def _terms(environment: ExecutorEnvironment, options: ExecutorOptions) -> Terms:
+    return Terms(
+        checkpoint=environment.checkpoint,
+        away_s=environment.recovery_timeout_s if environment.checkpoint else options.first_s,
+        backoff_s=min(environment.subscription_backoff_max_s, BACKOFF_CAP_S),
+        attempt_s=options.attempt_s,
+    )
+
+
+def _headers(environment: ExecutorEnvironment) -> tuple[tuple[str, str], ...]:
+    headers = (("Content-Type", "application/json"), ("Accept", "application/json"))
+    return (*headers, ("Authorization", f"Bearer {environment.token}")) if environment.token else headers
+
+
+def _declined(connection: int, answer: Answer) -> Happening:
+    """An answer to SUBSCRIBE that is not 200."""
+    refused = 400 <= answer.status < 500 and answer.status not in PASSING
+    return Happening(Kind.REFUSED if refused else Kind.LOST, connection, f"cannot subscribe: {answer.words}")
