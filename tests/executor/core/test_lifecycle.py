@@ -1,0 +1,182 @@
+"""The executor's table: the whole square, the stories of the specification, and what holds for any sequence."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executor.core.lifecycle import (
+    ALIVE,
+    DURING_INITIALIZATION,
+    STOPPING,
+    TABLE,
+    Action,
+    Do,
+    Event,
+    Happened,
+    Life,
+    Phase,
+    Say,
+    Waits,
+    begin,
+    step,
+)
+from mesos.core.messages import TERMINAL_STATES, TaskState
+
+P, H = Phase, Happened
+
+#: Where each pair leads to; what is missing changes nothing. Written down a second time, independently of the table.
+EXPECTED = {
+    (P.IDLE, H.LAUNCHED): P.PREPARING, (P.IDLE, H.UNREADABLE): P.FLUSHING, (P.IDLE, H.SHUTDOWN): P.ENDED,
+    (P.IDLE, H.TICK): P.ENDED,
+    (P.PREPARING, H.SANDBOX_READY): P.STARTING, (P.PREPARING, H.SANDBOX_FAILED): P.FLUSHING,
+    (P.PREPARING, H.TICK): P.FLUSHING, (P.PREPARING, H.KILL): P.FLUSHING, (P.PREPARING, H.SHUTDOWN): P.FLUSHING,
+    (P.STARTING, H.RUNNER_FAILED): P.FLUSHING, (P.STARTING, H.HEALTHY): P.RUNNING,
+    (P.STARTING, H.TASK_OVER): P.FLUSHING, (P.STARTING, H.KILL): P.LEAVING, (P.STARTING, H.SHUTDOWN): P.LEAVING,
+    (P.STARTING, H.UNHEALTHY): P.LEAVING,
+    (P.RUNNING, H.TASK_OVER): P.FLUSHING, (P.RUNNING, H.KILL): P.LEAVING, (P.RUNNING, H.SHUTDOWN): P.LEAVING,
+    (P.RUNNING, H.UNHEALTHY): P.LEAVING,
+    (P.LEAVING, H.CHECKS_STOPPED): P.QUITTING, (P.LEAVING, H.TICK): P.QUITTING, (P.LEAVING, H.TASK_OVER): P.FLUSHING,
+    (P.QUITTING, H.HANDLED): P.QUITTING, (P.QUITTING, H.UNHANDLED): P.ABORTING, (P.QUITTING, H.TICK): P.ABORTING,
+    (P.QUITTING, H.TASK_OVER): P.FLUSHING,
+    (P.ABORTING, H.HANDLED): P.ABORTING, (P.ABORTING, H.UNHANDLED): P.TERMINATING, (P.ABORTING, H.TICK): P.TERMINATING,
+    (P.ABORTING, H.TASK_OVER): P.FLUSHING,
+    (P.TERMINATING, H.TICK): P.KILLING, (P.TERMINATING, H.TASK_OVER): P.FLUSHING,
+    (P.KILLING, H.TICK): P.FLUSHING, (P.KILLING, H.TASK_OVER): P.FLUSHING,
+    (P.FLUSHING, H.ACKNOWLEDGED): P.ENDED, (P.FLUSHING, H.TICK): P.ENDED,
+}  # fmt: skip
+
+WAITS = Waits(http=True)
+
+
+@pytest.mark.parametrize(("phase", "what"), list(itertools.product(Phase, Happened)))
+def test_the_whole_square(phase: Phase, what: Happened) -> None:
+    life = Life(phase, 0.0, Say(TaskState.KILLED, "asked"))
+    decision = step(life, Event(what, "text"), WAITS, 0.0)
+    expected = EXPECTED.get((phase, what))
+    if expected is None:
+        assert decision.life is life and not decision.actions
+        assert (phase, what) not in TABLE
+    else:
+        assert decision.life.phase is expected
+
+
+@pytest.mark.parametrize("phase", [p for p in Phase if p not in (*ALIVE, P.ENDED)])
+def test_every_wait_has_a_deadline_and_a_way_on(phase: Phase) -> None:
+    assert (phase, H.TICK) in TABLE
+    leads_here = [(p, w) for (p, w), after in EXPECTED.items() if after is phase]
+    for before, what in leads_here:
+        decision = step(Life(before, 0.0, Say(TaskState.KILLED)), Event(what), WAITS, 0.0)
+        assert decision.life.deadline is not None and decision.life.deadline > 0
+
+
+def test_a_deadline_that_has_not_come_changes_nothing() -> None:
+    life = begin(100.0, WAITS)
+    assert step(life, Event(H.TICK), WAITS, 109.9).life is life
+    assert step(life, Event(H.TICK), WAITS, 110.0).life.phase is P.ENDED
+
+
+def drive(waits: Waits, *events: Event) -> tuple[Life, list[Action]]:
+    """Every event at the deadline of what was before it, where it is a tick; a second later otherwise."""
+    life, actions, now = begin(0.0, waits), [], 0.0
+    for event in events:
+        now = max(now, life.deadline or now) if event.what is H.TICK else now + 0.01
+        decision = step(life, event, waits, now)
+        life = decision.life
+        actions += decision.actions
+    return life, actions
+
+
+LAUNCH = Event(H.LAUNCHED)
+READY = Event(H.SANDBOX_READY)
+TICK = Event(H.TICK)
+KILL = Event(H.KILL, "Instructed to kill task.")
+UP = [Say(TaskState.STARTING), Do.PREPARE, Do.START]
+
+
+def test_a_task_that_ends_by_itself() -> None:
+    over = Event(H.TASK_OVER, "Task finished.", TaskState.FINISHED)
+    life, actions = drive(WAITS, LAUNCH, READY, Event(H.HEALTHY, "ok"), over, Event(H.ACKNOWLEDGED))
+    said = Say(TaskState.FINISHED, "Task finished.")
+    assert actions == [*UP, Say(TaskState.RUNNING, "ok"), Do.STOP_CHECKS, said, Do.END]
+    assert life.phase is P.ENDED
+
+
+def test_a_fast_task_goes_from_starting_to_its_end() -> None:
+    _, actions = drive(WAITS, LAUNCH, READY, Event(H.TASK_OVER, "Task failed.", TaskState.FAILED), TICK)
+    assert actions == [*UP, Do.STOP_CHECKS, Say(TaskState.FAILED, "Task failed."), Do.END]
+
+
+def test_a_kill_goes_all_the_way_down() -> None:
+    _, actions = drive(WAITS, LAUNCH, READY, KILL, *[TICK] * 8)
+    assert actions == [
+        *UP, Do.STOP_CHECKS, Do.POST_GRACEFUL, Do.POST_SHUTDOWN, Do.TERMINATE, Do.KILL, Do.GIVE_UP,
+        Say(TaskState.KILLED, "Instructed to kill task."), Do.END,
+    ]  # fmt: skip
+
+
+def test_without_an_http_port_nobody_is_asked() -> None:
+    _, actions = drive(Waits(), LAUNCH, READY, KILL, Event(H.CHECKS_STOPPED))
+    assert actions == [*UP, Do.STOP_CHECKS, Do.TERMINATE]
+
+
+def test_an_endpoint_that_is_not_handled_costs_no_wait() -> None:
+    _, actions = drive(WAITS, LAUNCH, READY, KILL, Event(H.CHECKS_STOPPED), Event(H.UNHANDLED), Event(H.UNHANDLED))
+    assert actions[-3:] == [Do.POST_GRACEFUL, Do.POST_SHUTDOWN, Do.TERMINATE]
+
+
+def test_an_endpoint_that_is_handled_gets_its_time() -> None:
+    life, _ = drive(WAITS, LAUNCH, READY, KILL, Event(H.CHECKS_STOPPED))
+    waiting = step(life, Event(H.HANDLED), WAITS, 50.0)
+    assert waiting.next_wake == 50.0 + WAITS.graceful_s
+    over = step(waiting.life, Event(H.TASK_OVER, "x", TaskState.FINISHED), WAITS, 51.0)
+    assert over.actions == (Say(TaskState.KILLED, "Instructed to kill task."),)  # what stopped it counts
+
+
+def test_a_kill_before_the_sandbox_is_ready_starts_nothing() -> None:
+    """Defect 7 of the original: it started the runner all the same."""
+    _, actions = drive(WAITS, LAUNCH, KILL, READY, Event(H.HEALTHY), TICK)
+    assert actions == [Say(TaskState.STARTING), Do.PREPARE, Say(TaskState.KILLED, DURING_INITIALIZATION), Do.END]
+
+
+def test_an_unhealthy_task_fails() -> None:
+    _, actions = drive(Waits(), LAUNCH, READY, Event(H.UNHEALTHY, "Failed health check! no"), TICK, TICK, TICK)
+    assert Say(TaskState.FAILED, "Failed health check! no") in actions
+
+
+def test_killing_twice_is_killing_once() -> None:
+    once = drive(WAITS, LAUNCH, READY, KILL, *[TICK] * 8)[1]
+    twice = drive(WAITS, LAUNCH, READY, KILL, KILL, TICK, Event(H.SHUTDOWN, "x"), *[TICK] * 8)[1]
+    assert once == twice
+
+
+_events = st.builds(
+    Event, st.sampled_from(Happened), st.just("text"), st.sampled_from([TaskState.FINISHED, TaskState.FAILED])
+)
+
+
+@given(st.lists(_events, max_size=40), st.booleans())
+def test_any_sequence_says_one_last_word(events: list[Event], http: bool) -> None:
+    life, actions = drive(Waits(http=http), *events)
+    said = [action.state for action in actions if isinstance(action, Say)]
+    last = [state for state in said if state in TERMINAL_STATES]
+    assert len(last) == (life.phase in (P.FLUSHING, P.ENDED) and life.outcome is not None)
+    assert said.count(TaskState.RUNNING) <= 1
+    if said and said != last:
+        assert said[0] is TaskState.STARTING
+    assert actions.count(Do.START) <= 1 and actions.count(Do.END) <= 1
+    if Do.START in actions and last and life.phase in STOPPING:
+        assert Do.STOP_CHECKS in actions
+
+
+@given(st.lists(_events, max_size=40))
+def test_patience_alone_leads_to_the_end(events: list[Event]) -> None:
+    life, _ = drive(Waits(http=True), *events)
+    if life.phase in ALIVE:
+        life = step(life, KILL, WAITS, 1e6).life
+    for _ in range(8):
+        life = step(life, TICK, WAITS, life.deadline or 0.0).life
+    assert life.phase is P.ENDED
