@@ -9,6 +9,7 @@ Framework messages are said once, when there is a subscription, and may get lost
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, deque
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 import msgspec
 
 from mesos.core import acks, executor_session
-from mesos.core.acks import Fold, Ledger, Record, RecordType
+from mesos.core.acks import Fold, Record
 from mesos.core.executor_api import Acknowledged, Event, EventType, Speaker, Subscribed
 from mesos.core.executor_session import Happening, Kind, Phase, Session, Terms
 from mesos.core.messages import (
@@ -33,19 +34,16 @@ from mesos.core.messages import (
     TaskStatus,
 )
 from mesos.core.wire import BadMessage, encode
+from mesos.executor_book import Book
 from mesos.executor_environment import ExecutorEnvironment
-from mesos.executor_link import Accepted, Broken, Called, Caller, Declined, Heard, Reader, Report
+from mesos.executor_link import Called, Headers, Heard, Link, LinkTerms, Post, Report, ThreadLink
 from mesos.http1 import Answer
-from mesos.journal import CannotRecord, Journal
 from thermos.clock import Now
 from thermos.errors import Bug, HostError
 
-#: Statuses of an agent that has just started, or is busy: tried again. Any other 4xx is a refusal.
-PASSING = frozenset({404, 408, 425, 429})
-
 #: The longest pause between two attempts, whatever MESOS_SUBSCRIPTION_BACKOFF_MAX says: the agent is on this machine,
-#: and waits 2 s for its executors.
-BACKOFF_CAP_S = 0.5
+#: and waits 2 s for its executors. Less than the least would be spinning.
+BACKOFF_CAP_S, BACKOFF_LEAST_S = 0.5, 0.05
 
 
 class EventLoop(Protocol):
@@ -91,8 +89,14 @@ class ExecutorOptions:
     retry_disk_s: float = 1.0
 
 
+def make_link(environment: ExecutorEnvironment, options: ExecutorOptions, post: Post) -> Link:
+    """The real one."""
+    terms = LinkTerms(options.attempt_s, options.call_timeout_s, options.max_record)
+    return ThreadLink(environment.endpoint, _headers(environment), terms, post)
+
+
 class ExecutorDriver:
-    """See the module."""
+    """See the module. All methods are for the loop's thread."""
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class ExecutorDriver:
         journal: Path | None,
         random: Callable[[int], bytes] = os.urandom,
         options: ExecutorOptions = ExecutorOptions(),
+        make_link: Callable[[ExecutorEnvironment, ExecutorOptions, Post], Link] = make_link,
     ) -> None:
         self._loop = loop
         self._listener = listener
@@ -110,34 +115,35 @@ class ExecutorDriver:
         self._options = options
         self._executor_id = ExecutorID(value=environment.executor_id)
         self._speaker = Speaker(framework_id=FrameworkID(value=environment.framework_id), executor_id=self._executor_id)
-        self._ledger = Ledger()
-        self._journal = self._make_journal(journal, environment)
-        self._disk_trouble = ""
+        self._book = Book(journal, environment)
+        self._ledger = self._book.ledger
         self._session = Session(_terms(environment, options))
         self._offered: tuple[bytes, ...] = ()  # uuids that the SUBSCRIBE under way holds
         self._messages: deque[bytes] = deque()
         self._call = 0  # number of the newest call
         self._calling: bytes | None = None  # what is under way: an update's uuid, b"" for a message
-        self._wake_at = float("inf")
+        self._wake_at = math.inf
+        self._disk_retry = False  # a timer is set
         self._flush_until: float | None = None  # stopping: so long updates may still be acknowledged
         self._counts: Counter[str] = Counter()
-        headers = _headers(environment)
-        self._reader = Reader(environment.endpoint, headers, options.attempt_s, self._post, options.max_record)
-        self._caller = Caller(environment.endpoint, headers, options.call_timeout_s, self._post)
+        self._link = make_link(environment, options, self._post)
 
-    # --- for the executor, in the loop's thread ---
+    # --- for the executor ---
 
     def start(self, now: Now) -> None:
         """Read the journal and subscribe."""
         if self._session.phase is not Phase.IDLE:
             raise Bug("an executor driver is started once")
-        self._read_journal(now)
-        self._reader.start()
-        self._caller.start()
+        for problem in self._book.open():
+            self._listener.problem(problem, now)
+        self._mind_disk(now)
+        self._link.start()
         self._happen(Happening(Kind.START), now)
 
     def update(self, status: TaskStatus, now: Now) -> TaskStatus:
         """Say it until it is acknowledged. What it lacks is filled in: uuid, timestamp, source, executor id."""
+        if self._session.phase is Phase.ENDED:
+            raise HostError(f"cannot send {status.state} of {status.task_id.value}: the executor's driver has ended")
         if len(self._ledger) >= acks.MAX_PENDING:
             raise HostError(f"cannot keep more than {acks.MAX_PENDING} status updates that nobody acknowledges")
         filled = msgspec.structs.replace(
@@ -182,7 +188,7 @@ class ExecutorDriver:
             "unacknowledged_updates": len(self._ledger),
             "unacknowledged_tasks": len(self._ledger.tasks),
             "messages": len(self._messages),
-            "journal": self._disk_trouble or "ok",
+            "journal": self._book.trouble or "ok",
             "counts": dict(self._counts),
         }
 
@@ -199,8 +205,8 @@ class ExecutorDriver:
     def _perform(self, action: executor_session.Action, told: Event | None, now: Now) -> None:
         match action:
             case executor_session.Close(connection):
-                self._reader.give_up(connection)
-                self._caller.give_up(self._call)
+                self._link.give_up(connection, self._call)
+                self._counts["messages cut off"] += self._calling == b""
                 self._calling = None
             case executor_session.Connect(connection):
                 self._subscribe(connection)
@@ -219,13 +225,11 @@ class ExecutorDriver:
     def _subscribe(self, connection: int) -> None:
         updates = self._ledger.updates
         self._offered = tuple(status.uuid for status in updates)
-        self._reader.order(connection, encode(self._speaker.subscribe(self._ledger.tasks, updates)))
+        self._link.subscribe(connection, encode(self._speaker.subscribe(self._ledger.tasks, updates)))
 
     def _end(self, reason: str, now: Now) -> None:
-        self._reader.stop()
-        self._caller.stop()
-        if self._journal is not None:
-            self._journal.close()
+        self._link.stop()
+        self._book.close()
         self._listener.ended(reason, now)
 
     # --- what the threads report ---
@@ -235,12 +239,8 @@ class ExecutorDriver:
 
     def _on_report(self, report: Report, now: Now) -> None:
         match report:
-            case Accepted(connection):
-                self._happen(Happening(Kind.ACCEPTED, connection), now)
-            case Declined(connection, answer):
-                self._happen(_declined(connection, answer), now)
-            case Broken(connection, text, hopeless):
-                self._happen(Happening(Kind.REFUSED if hopeless else Kind.LOST, connection, text), now)
+            case Happening():
+                self._happen(report, now)
             case Called(number, answer, text):
                 self._on_called(number, answer, text, now)
             case Heard(connection, events, done):
@@ -322,7 +322,7 @@ class ExecutorDriver:
             return
         self._call += 1
         self._counts[f"call {call.type}"] += 1
-        self._caller.order(self._call, encode(call))
+        self._link.call(self._call, encode(call))
 
     def _on_called(self, number: int, answer: Answer | None, text: str, now: Now) -> None:
         if number != self._call or self._calling is None:
@@ -341,58 +341,27 @@ class ExecutorDriver:
 
     # --- the journal ---
 
-    def _make_journal(self, path: Path | None, environment: ExecutorEnvironment) -> Journal | None:
-        if path is None:
-            return None
-        owner = Record(
-            type=RecordType.JOURNAL, framework_id=environment.framework_id, executor_id=environment.executor_id
-        )
-        return Journal(path, owner, self._ledger.records)
-
-    def _read_journal(self, now: Now) -> None:
-        """Without a journal an executor can live; it is told."""
-        if self._journal is None:
-            return
-        try:
-            records, problems = self._journal.read()
-        except HostError as error:
-            self._journal = None
-            self._listener.problem(f"{error}; a restart of this executor will lose updates", now)
-            return
-        for record in records:
-            self._ledger.fold(record)
-        for problem in problems:
-            self._listener.problem(f"journal {self._journal.path}: {problem}", now)
-        self._write_journal(None, now)
-
     def _record(self, record: Record, now: Now) -> Fold:
-        outcome = self._ledger.fold(record)
-        if outcome in (Fold.KEPT, Fold.SETTLED):
-            self._write_journal(record, now)
+        outcome = self._book.record(record)
+        self._mind_disk(now)
         return outcome
 
-    def _write_journal(self, record: Record | None, now: Now) -> None:
-        if self._journal is None:
-            return
-        try:
-            if record is not None:
-                self._journal.append(record)
-            else:
-                self._journal.flush()
-        except CannotRecord as error:
-            if not self._disk_trouble:
-                self._listener.problem(str(error), now)
-                self._loop.call_at(now.mono + self._options.retry_disk_s, self._on_disk_timer)
-            self._disk_trouble = str(error)
-        else:
-            self._disk_trouble = ""
+    def _mind_disk(self, now: Now) -> None:
+        """While something is in memory only: told once, tried again and again."""
+        if self._book.trouble and not self._disk_retry:
+            self._listener.problem(self._book.trouble, now)
+            self._retry_disk(now)
+
+    def _retry_disk(self, now: Now) -> None:
+        self._disk_retry = True
+        self._loop.call_at(now.mono + self._options.retry_disk_s, self._on_disk_timer)
 
     def _on_disk_timer(self, now: Now) -> None:
-        if self._session.phase is Phase.ENDED or not self._disk_trouble:
-            return
-        self._write_journal(None, now)
-        if self._disk_trouble:
-            self._loop.call_at(now.mono + self._options.retry_disk_s, self._on_disk_timer)
+        self._disk_retry = False
+        if self._session.phase is not Phase.ENDED and self._book.trouble:
+            self._book.flush()
+            if self._book.trouble:
+                self._retry_disk(now)
 
     # --- time ---
 
@@ -429,7 +398,7 @@ class ExecutorDriver:
             self._loop.call_at(when, self._on_wake)
 
     def _on_wake(self, now: Now) -> None:
-        self._wake_at = float("inf")
+        self._wake_at = math.inf
         self._settle(now)
 
     # --- chance ---
@@ -462,17 +431,11 @@ def _terms(environment: ExecutorEnvironment, options: ExecutorOptions) -> Terms:
     return Terms(
         checkpoint=environment.checkpoint,
         away_s=environment.recovery_timeout_s if environment.checkpoint else options.first_s,
-        backoff_s=min(environment.subscription_backoff_max_s, BACKOFF_CAP_S),
+        backoff_s=max(BACKOFF_LEAST_S, min(environment.subscription_backoff_max_s, BACKOFF_CAP_S)),
         attempt_s=options.attempt_s,
     )
 
 
-def _headers(environment: ExecutorEnvironment) -> tuple[tuple[str, str], ...]:
+def _headers(environment: ExecutorEnvironment) -> Headers:
     headers = (("Content-Type", "application/json"), ("Accept", "application/json"))
     return (*headers, ("Authorization", f"Bearer {environment.token}")) if environment.token else headers
-
-
-def _declined(connection: int, answer: Answer) -> Happening:
-    """An answer to SUBSCRIBE that is not 200."""
-    refused = 400 <= answer.status < 500 and answer.status not in PASSING
-    return Happening(Kind.REFUSED if refused else Kind.LOST, connection, f"cannot subscribe: {answer.words}")

@@ -1,8 +1,8 @@
 """The two threads of an executor driver: one reads the subscription, one makes the calls. They decide nothing.
 
-Orders come in over a queue, everything that happens is posted to the loop. The reader has at most two batches of
-events under way in the loop, so a flood waits in the socket, not in memory. An order to stop, or to give a connection
-up, interrupts whatever the thread waits for.
+Orders come in over a queue, everything that happens is posted. The reader has at most two batches of events under way
+in the loop, so a flood waits in the socket, not in memory. To stop, or to give an order up, interrupts whatever the
+thread waits for; what was given up is never reported.
 """
 
 from __future__ import annotations
@@ -11,33 +11,23 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Protocol
 
 from mesos.core.executor_api import Event
+from mesos.core.executor_session import Happening, Kind
 from mesos.core.recordio import RecordReader
 from mesos.core.wire import BadMessage, decode
 from mesos.http1 import Answer, Connection
 from mesos.line import Endpoint, Interrupted
 from thermos.errors import ThermosError, UserError
 
+TARGET = "/api/v1/executor"
+
 #: Batches of events in the loop's hands before more is read.
 CREDITS = 2
 
-TARGET = "/api/v1/executor"
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """200; the stream begins."""
-
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """Any other status."""
-
-    connection: int
-    answer: Answer
+#: Statuses of an agent that has just started, or is busy: tried again. Any other 4xx is a refusal.
+PASSING = frozenset({404, 408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +40,6 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """The connection is gone; `hopeless` where it is no use to try again (certificates that can't be read)."""
-
-    connection: int
-    text: str
-    hopeless: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Called:
     """What became of a call: the agent's answer, or why there is none."""
 
@@ -67,9 +48,62 @@ class Called:
     text: str = ""
 
 
-Report = Accepted | Declined | Heard | Broken | Called
+Report = Happening | Heard | Called
 Post = Callable[[Report], None]
 Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTerms:
+    """Times in seconds, sizes in bytes."""
+
+    attempt_s: float
+    call_timeout_s: float
+    max_record: int
+
+
+class Link(Protocol):
+    """What carries a driver's orders out."""
+
+    def start(self) -> None: ...
+
+    def subscribe(self, connection: int, body: bytes) -> None:
+        """Reports `ACCEPTED` and what is heard, or `REFUSED`; at last `LOST`."""
+
+    def call(self, number: int, body: bytes) -> None:
+        """Reports `Called`."""
+
+    def give_up(self, connection: int, call: int) -> None:
+        """Both, and all before them."""
+
+    def stop(self) -> None:
+        """For good; waits for nothing."""
+
+
+class ThreadLink:
+    """The two threads."""
+
+    def __init__(self, endpoint: Endpoint, headers: Headers, terms: LinkTerms, post: Post) -> None:
+        self._reader = _Reader(endpoint, headers, terms, post)
+        self._caller = _Caller(endpoint, headers, terms, post)
+
+    def start(self) -> None:
+        self._reader.thread.start()
+        self._caller.thread.start()
+
+    def subscribe(self, connection: int, body: bytes) -> None:
+        self._reader.orders.put(_Order(connection, body))
+
+    def call(self, number: int, body: bytes) -> None:
+        self._caller.orders.put(_Order(number, body))
+
+    def give_up(self, connection: int, call: int) -> None:
+        self._reader.give_up(connection)
+        self._caller.give_up(call)
+
+    def stop(self) -> None:
+        self._reader.stop()
+        self._caller.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +113,20 @@ class _Order:
 
 
 class _Worker:
-    """A thread that carries out orders, each on the connection that is there or a new one."""
+    """A thread that carries out orders, on the connection that is there or a new one."""
 
-    def __init__(self, name: str, endpoint: Endpoint, headers: Headers, timeout_s: float, post: Post) -> None:
+    def __init__(self, name: str, endpoint: Endpoint, headers: Headers, post: Post) -> None:
+        self.orders: SimpleQueue[_Order | None] = SimpleQueue()
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._endpoint = endpoint
         self._headers = headers
-        self._timeout_s = timeout_s
         self._post = post
-        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
-        self._unwanted = 0  # orders up to this number are not wanted any more
+        self._connection: Connection | None = None  # what an interrupt has to end
+        self._unwanted = 0  # orders up to this number
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def order(self, number: int, body: bytes) -> None:
-        self._orders.put(_Order(number, body))
 
     def give_up(self, number: int) -> None:
-        """Orders up to this one: whatever waits ends at once."""
         with self._lock:
             self._unwanted = max(self._unwanted, number)
             connection, self._connection = self._connection, None
@@ -108,20 +134,13 @@ class _Worker:
             connection.interrupt()
 
     def stop(self) -> None:
-        """The thread ends soon; nobody needs to wait for it."""
         self._stopped = True
-        self._orders.put(None)
+        self.orders.put(None)
         self.give_up(2**62)
-
-    def join(self, timeout_s: float) -> bool:
-        """Has it ended?"""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         kept: Connection | None = None
-        while (order := self._orders.get()) is not None:
+        while (order := self.orders.get()) is not None:
             kept = self._hold(order.number, kept)
             if kept is not None:
                 self._carry_out(order, kept)
@@ -129,10 +148,10 @@ class _Worker:
             kept.close()
 
     def _hold(self, number: int, kept: Connection | None) -> Connection | None:
-        """The connection for an order, None when it is not wanted any more."""
+        """The connection for an order, None when that is not wanted any more."""
         with self._lock:
             wanted = number > self._unwanted
-            if kept is not None and self._connection is kept and wanted:
+            if wanted and kept is not None and kept is self._connection:
                 return kept
         if kept is not None:
             kept.close()
@@ -150,59 +169,70 @@ class _Worker:
         raise NotImplementedError
 
 
-class Reader(_Worker):
+class _Reader(_Worker):
     """An order is a SUBSCRIBE; its number is the connection's."""
 
-    def __init__(self, endpoint: Endpoint, headers: Headers, timeout_s: float, post: Post, max_record: int) -> None:
-        super().__init__("mesos-events", endpoint, headers, timeout_s, post)
-        self._max_record = max_record
+    def __init__(self, endpoint: Endpoint, headers: Headers, terms: LinkTerms, post: Post) -> None:
+        super().__init__("mesos-events", endpoint, headers, post)
+        self._terms = terms
         self._credits = threading.Semaphore(CREDITS)
 
     def stop(self) -> None:
         super().stop()
-        self._credits.release(CREDITS)
+        self._credits.release(CREDITS)  # nobody gives them back any more
 
     def _carry_out(self, order: _Order, connection: Connection) -> None:
+        number = order.number
         try:
-            answer = connection.stream(TARGET, self._headers, order.body, self._timeout_s)
-            if answer.status != 200:
-                self._post(Declined(order.number, answer))
-                return
-            self._post(Accepted(order.number))
-            self._read(order.number, connection)
+            answer = connection.stream(TARGET, self._headers, order.body, self._terms.attempt_s)
+            if answer.status == 200:
+                self._post(Happening(Kind.ACCEPTED, number))
+                self._read(number, connection)
+                self._post(Happening(Kind.LOST, number, f"the agent at {self._endpoint} closed the stream"))
+            else:
+                self._post(_declined(number, answer))
         except Interrupted:
             pass  # whoever wanted that knows
         except Exception as error:  # the rim of this thread: whatever it is, the loop hears of it
-            self._post(Broken(order.number, _text(error), isinstance(error, UserError)))
+            kind = Kind.REFUSED if isinstance(error, UserError) else Kind.LOST
+            self._post(Happening(kind, number, _text(error)))
         finally:
             connection.hang_up()
 
     def _read(self, number: int, connection: Connection) -> None:
-        records = RecordReader(self._max_record)
+        records = RecordReader(self._terms.max_record)
         while data := connection.read():
-            events = tuple(_event(record) for record in records.feed(data))
+            events = tuple(map(_event, records.feed(data)))
             if events:
                 self._credits.acquire()
                 if self._stopped:
-                    return
+                    raise Interrupted("the driver has ended")
                 self._post(Heard(number, events, self._credits.release))
         records.close()
-        self._post(Broken(number, f"the agent at {self._endpoint} closed the stream"))
 
 
-class Caller(_Worker):
+class _Caller(_Worker):
     """An order is any other call."""
 
-    def __init__(self, endpoint: Endpoint, headers: Headers, timeout_s: float, post: Post) -> None:
-        super().__init__("mesos-calls", endpoint, headers, timeout_s, post)
+    def __init__(self, endpoint: Endpoint, headers: Headers, terms: LinkTerms, post: Post) -> None:
+        super().__init__("mesos-calls", endpoint, headers, post)
+        self._timeout_s = terms.call_timeout_s
 
     def _carry_out(self, order: _Order, connection: Connection) -> None:
         try:
             answer = connection.post(TARGET, self._headers, order.body, self._timeout_s)
+        except Interrupted:
+            pass  # whoever wanted that knows
         except Exception as error:  # the rim of this thread: whatever it is, the loop hears of it
             self._post(Called(order.number, None, _text(error)))
         else:
             self._post(Called(order.number, answer))
+
+
+def _declined(connection: int, answer: Answer) -> Happening:
+    """An answer to SUBSCRIBE that is not 200."""
+    refused = 400 <= answer.status < 500 and answer.status not in PASSING
+    return Happening(Kind.REFUSED if refused else Kind.LOST, connection, f"cannot subscribe: {answer.words}")
 
 
 def _text(error: Exception) -> str:

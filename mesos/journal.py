@@ -71,10 +71,7 @@ class Journal:
         """All good records, and what is wrong with the others. Raises HostError when there can be no journal."""
         try:
             self._fd = os.open(self.path, _FLAGS, 0o600)
-            info = os.fstat(self._fd)
-            if not stat.S_ISREG(info.st_mode) or info.st_size > MAX_BYTES:
-                raise HostError(f"cannot use {self.path} as a journal: it is no file of ours")
-            data = _read_all(self._fd, info.st_size)
+            data = self._read_own(self._fd)
             records, problems, self._end = parse(data)
             if records[:1] != [self._owner]:
                 if records:
@@ -83,7 +80,8 @@ class Journal:
             if self._end < len(data):
                 os.ftruncate(self._fd, self._end)
         except OSError as error:
-            raise HostError(f"cannot open the journal {self.path}: {error.strerror}") from error
+            self.close()
+            raise HostError(f"cannot use the journal {self.path}: {error.strerror}") from error
         if not records:
             self._waiting.append(line_of(self._owner))
         return records[1:], problems
@@ -110,6 +108,18 @@ class Journal:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _read_own(self, fd: int) -> bytes:
+        """A task's user may write in the sandbox: what is not ours alone is not touched."""
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid() or info.st_nlink != 1:
+            raise OSError(errno.EPERM, "it is no file of this executor's")
+        if info.st_size > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"it has more than {MAX_BYTES} bytes")
+        data = bytearray()
+        while len(data) < info.st_size and (piece := os.pread(fd, info.st_size - len(data), len(data))):
+            data += piece
+        return bytes(data)
 
     def _write_waiting(self, fd: int) -> None:
         gap = b"\n" if self._torn else b""
@@ -191,10 +201,3 @@ def parse_line(line: bytes) -> Record | None:
         return decode(data, Record)
     except BadMessage:
         return None
-
-
-def _read_all(fd: int, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size and (piece := os.pread(fd, size - len(data), len(data))):
-        data += piece
-    return bytes(data)
