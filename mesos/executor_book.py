@@ -5,24 +5,25 @@ A journal that can't be opened or written is no reason to let a task down: its o
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mesos.core.acks import Fold, Ledger, Record, RecordType
 from mesos.executor_environment import ExecutorEnvironment
-from mesos.journal import CannotRecord, Journal
+from mesos.journal import CannotRecord, Journal, Write
 from thermos.errors import HostError
 
 
 class Book:
     """`trouble` is why something is in memory only, "" when all is on disk."""
 
-    def __init__(self, path: Path | None, environment: ExecutorEnvironment) -> None:
+    def __init__(self, path: Path | None, environment: ExecutorEnvironment, write: Write = os.write) -> None:
         self.ledger = Ledger()
         self.trouble = ""
         owner = Record(
             type=RecordType.JOURNAL, framework_id=environment.framework_id, executor_id=environment.executor_id
         )
-        self._journal = Journal(path, owner, self.ledger.records) if path is not None else None
+        self._journal = Journal(path, owner, self.ledger.records, write) if path is not None else None
 
     def open(self) -> list[str]:
         """Fold what is there; what is wrong with it, a line each."""

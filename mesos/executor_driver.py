@@ -9,6 +9,7 @@ Framework messages are said once, when there is a subscription, and may get lost
 
 from __future__ import annotations
 
+import heapq
 import math
 import os
 from collections import Counter, deque
@@ -38,6 +39,7 @@ from mesos.executor_book import Book
 from mesos.executor_environment import ExecutorEnvironment
 from mesos.executor_link import Called, Headers, Heard, Link, LinkTerms, Post, Report, ThreadLink
 from mesos.http1 import Answer
+from mesos.journal import Write
 from thermos.clock import Now
 from thermos.errors import Bug, HostError
 
@@ -108,6 +110,7 @@ class ExecutorDriver:
         random: Callable[[int], bytes] = os.urandom,
         options: ExecutorOptions = ExecutorOptions(),
         make_link: Callable[[ExecutorEnvironment, ExecutorOptions, Post], Link] = make_link,
+        write: Write = os.write,
     ) -> None:
         self._loop = loop
         self._listener = listener
@@ -115,14 +118,14 @@ class ExecutorDriver:
         self._options = options
         self._executor_id = ExecutorID(value=environment.executor_id)
         self._speaker = Speaker(framework_id=FrameworkID(value=environment.framework_id), executor_id=self._executor_id)
-        self._book = Book(journal, environment)
+        self._book = Book(journal, environment, write)
         self._ledger = self._book.ledger
         self._session = Session(_terms(environment, options))
         self._offered: tuple[bytes, ...] = ()  # uuids that the SUBSCRIBE under way holds
         self._messages: deque[bytes] = deque()
         self._call = 0  # number of the newest call
         self._calling: bytes | None = None  # what is under way: an update's uuid, b"" for a message
-        self._wake_at = math.inf
+        self._wakes: list[float] = []  # heap of the timers that are set in the loop
         self._disk_retry = False  # a timer is set
         self._flush_until: float | None = None  # stopping: so long updates may still be acknowledged
         self._counts: Counter[str] = Counter()
@@ -393,12 +396,13 @@ class ExecutorDriver:
         if self._flush_until is not None:
             wakes.append(self._flush_until)
         when = min(wakes)
-        if when < self._wake_at:
-            self._wake_at = when
+        if not math.isinf(when) and (not self._wakes or when < self._wakes[0]):
+            heapq.heappush(self._wakes, when)
             self._loop.call_at(when, self._on_wake)
 
     def _on_wake(self, now: Now) -> None:
-        self._wake_at = math.inf
+        while self._wakes and self._wakes[0] <= now.mono:
+            heapq.heappop(self._wakes)
         self._settle(now)
 
     # --- chance ---
