@@ -122,10 +122,18 @@ class Pong(Message, frozen=True):
 # --- master to agent ---------------------------------------------------------------------------------------------
 
 
+class TaskOf(Message, frozen=True):
+    framework_id: FrameworkID
+    task_id: TaskID
+
+
 class AgentRegistered(Message, frozen=True):
-    """Also the answer to ReregisterAgent (with the same id)."""
+    """Also the answer to ReregisterAgent (with the same id). `reconcile` names tasks that the agent did not mention:
+    those that it does not know to this moment it reports as TASK_DROPPED (TASK_LOST without PARTITION_AWARE),
+    REASON_RECONCILIATION, "Reconciliation: task unknown to the agent", as a status update like any other."""
 
     agent_id: AgentID
+    reconcile: tuple[TaskOf, ...] = ()
 
 
 class RunTask(Message, frozen=True):
@@ -249,6 +257,12 @@ class SendExecutor(Message, frozen=True):
     event: executor_api.Event
 
 
+class CloseExecutor(Message, frozen=True):
+    """Agent: end this executor's stream, after what was sent to it."""
+
+    container_id: ContainerID
+
+
 class StartContainer(Message, frozen=True):
     """Agent: make `directory`, fetch the command's URIs into it, start the command there with this environment."""
 
@@ -273,4 +287,4 @@ class EndAgent(Message, frozen=True):
 
 
 MasterEffect = SendEvent | CloseStream | SendAgent
-AgentEffect = SendMaster | SendExecutor | StartContainer | KillContainer | EndAgent
+AgentEffect = SendMaster | SendExecutor | CloseExecutor | StartContainer | KillContainer | EndAgent
