@@ -21,6 +21,8 @@ class Skill(StrEnum):
     LOG_FILE = "log file"
     LOG_ROTATE = "log rotate"
     LOG_BOTH = "log both"
+    MESSAGES = "messages"  # read and write Mesos' messages
+    SIMULATE = "simulate"  # a cluster
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Ours(Contender):
 
 class OursAsLibrary(Ours):
     name = "thermos (library)"
-    skills = frozenset(Skill) - {Skill.START, Skill.HELP, Skill.KEEPER}
+    skills = frozenset(Skill) - {Skill.START, Skill.HELP, Skill.KEEPER, Skill.MESSAGES, Skill.SIMULATE}
     note = "own_task and Loop, without command and config"
 
     def missing(self) -> str:

@@ -13,6 +13,7 @@ Without ZooKeeper there is one master, and it leads.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,12 +21,20 @@ from typing import Any, Protocol
 from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.security import CREATOR_ALL_ACL, READ_ACL_UNSAFE
 
+from mesos.core.leader import NODE_PREFIX, ZooKeeperPath, leading_node
 from mesos.core.messages import MasterInfo
 from mesos.core.wire import BadMessage, decode, encode
 from thermos.errors import RemoteError
 
-PREFIX = "json.info_"
+#: How kazoo looks for a server: without end, soon again.
+_FOREVER = {"max_tries": -1, "delay": 0.1, "max_delay": 2.0}
+
+#: Seconds for the first connection.
+_START_S = 15.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +77,12 @@ class Alone:
 
 
 class ZooKeeperElection:
-    """`hosts` and `path` as in `zk://hosts/path`. `make_info` gives another id each time: a node is one master."""
+    """`make_info` gives another id each time: a node is one master."""
 
-    def __init__(self, hosts: str, path: str, make_info: MakeInfo, session_timeout_s: float = 10.0) -> None:
-        self._hosts = hosts
-        self._path = path.rstrip("/")
+    def __init__(self, where: ZooKeeperPath, make_info: MakeInfo, session_timeout_s: float = 10.0) -> None:
+        self._hosts = ",".join(where.hosts)
+        self._path = where.path.rstrip("/")
+        self._auth = where.auth
         self._make_info = make_info
         self._timeout_s = session_timeout_s
         self._client: KazooClient | None = None
@@ -88,7 +98,14 @@ class ZooKeeperElection:
         """Raises RemoteError when ZooKeeper can't be reached."""
         loop = asyncio.get_running_loop()
         self._report = report
-        client = self._client = KazooClient(hosts=self._hosts, timeout=self._timeout_s)
+        client = self._client = KazooClient(
+            self._hosts,
+            timeout=self._timeout_s,
+            auth_data=[("digest", self._auth)] if self._auth else None,
+            default_acl=[*CREATOR_ALL_ACL, *READ_ACL_UNSAFE] if self._auth else None,  # as Mesos does it
+            connection_retry=_FOREVER,
+            logger=_log,
+        )
 
         def changed(state: str) -> None:  # in a thread of kazoo
             if not loop.is_closed():
@@ -96,7 +113,7 @@ class ZooKeeperElection:
 
         client.add_listener(changed)
         try:
-            await asyncio.to_thread(client.start, max(15.0, self._timeout_s))
+            await asyncio.to_thread(client.start, _START_S)
         except (KazooTimeoutError, KazooException) as error:
             await self.stop()
             raise RemoteError(f"cannot reach ZooKeeper at {self._hosts}: {error}") from error
@@ -169,25 +186,34 @@ class ZooKeeperElection:
         client.ensure_path(self._path)
         own = self._own
         if own is None or client.exists(f"{self._path}/{own[0]}") is None:
+            _remove_ours(client, self._path)
             info = self._make_info()
-            created = client.create(f"{self._path}/{PREFIX}", encode(info), ephemeral=True, sequence=True)
+            created = client.create(f"{self._path}/{NODE_PREFIX}", encode(info), ephemeral=True, sequence=True)
             own = (str(created).rsplit("/", 1)[-1], info)
         names = client.get_children(self._path, watch=changed)
         return own, _read_leader(client, self._path, names, own[1].id)
 
 
+def _remove_ours(client: KazooClient, path: str) -> None:
+    """Nodes of this session: of the master that we were until we stepped down, or made by a call whose answer was
+    lost."""
+    for name in client.get_children(path):
+        stat = client.exists(f"{path}/{name}") if leading_node([name]) is not None else None
+        if stat is not None and stat.ephemeralOwner == client.client_id[0]:
+            client.delete(f"{path}/{name}")
+
+
 def _read_leader(client: KazooClient, path: str, names: list[str], our_id: str) -> Leader | None:
-    """Of the lowest node that is there and can be read."""
-    for name in sorted((n for n in names if n.startswith(PREFIX)), key=lambda n: n.removeprefix(PREFIX)):
-        try:
-            data, _ = client.get(f"{path}/{name}")
-            info = decode(data, MasterInfo)
-            return Leader(info, is_us=info.id == our_id)
-        except NoNodeError:
-            continue
-        except BadMessage:
-            return None
-    return None
+    """Of the lowest node. One that went meanwhile, or can't be read, leads nobody: its end makes another look."""
+    name = leading_node(names)
+    if name is None:
+        return None
+    try:
+        data, _ = client.get(f"{path}/{name}")
+        info = decode(data, MasterInfo)
+    except (NoNodeError, BadMessage):
+        return None
+    return Leader(info, is_us=info.id == our_id)
 
 
 def _end(client: KazooClient) -> None:

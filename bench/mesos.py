@@ -1,0 +1,137 @@
+"""What Mesos' messages and the simulation cost: `python -m bench.mesos offers|bare|simulate COUNT`, figures as JSON.
+
+`offers`: one OFFERS event with COUNT agents' offers, from the bytes of the socket to every offer in a dict by its host.
+`bare`: `json.loads` of the same bytes, and no more. Both take the quickest of some rounds.
+`simulate`: COUNT simulated agents in this process on a virtual clock: memory, their offers in one event, and tasks
+launched, run and finished on them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mesos.core.messages import (
+    URL,
+    Address,
+    AgentID,
+    FrameworkID,
+    Offer,
+    OfferID,
+    ranges,
+    scalar,
+    text_attribute,
+)
+from mesos.core.recordio import RecordReader, frame
+from mesos.core.scheduler_api import Event, EventType, Offers
+from mesos.core.wire import decode, encode
+
+#: What a read of a socket gives at most.
+PIECE = 256 * 1024
+ROUNDS = 5
+
+Figures = dict[str, float]
+
+
+def offers_event(count: int) -> Event:
+    """As a real master's: attributes, four resources, allocated to a role."""
+    return Event(type=EventType.OFFERS, offers=Offers(offers=tuple(_offer(number) for number in range(count))))
+
+
+def _offer(number: int) -> Offer:
+    host = f"agent{number}.rack{number % 40}.example"
+    identity = "c6ccaa3d-40a0-4b47-9cec-40e68a0fddce"
+    return Offer(
+        id=OfferID(value=f"{identity}-O{number}"),
+        framework_id=FrameworkID(value=f"{identity}-0000"),
+        agent_id=AgentID(value=f"{identity}-S{number}"),
+        hostname=host,
+        url=URL(address=Address(hostname=host, ip="10.0.0.1", port=5051), path="/slave(1)"),
+        resources=(
+            ranges("ports", (31000, 31499), (31501, 32000), role="aurora"),
+            scalar("cpus", 31.5, "aurora"),
+            scalar("mem", 129024.0, "aurora"),
+            scalar("disk", 512000.0, "aurora"),
+        ),
+        attributes=(text_attribute("host", host), text_attribute("rack", f"rack{number % 40}")),
+    )
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + PIECE] for at in range(0, len(data), PIECE))
+
+
+def take_offers(stream: bytes) -> int:
+    """All that a scheduler does with the bytes before it thinks: frame, decode, look at each offer."""
+    reader = RecordReader()
+    book: dict[str, tuple[Offer, dict[str, float]]] = {}
+    for piece in pieces(stream):
+        for record in reader.feed(piece):
+            event = decode(record, Event)
+            for offer in event.offers.offers if event.offers is not None else ():
+                book[offer.hostname] = offer, {r.name: r.scalar.value for r in offer.resources if r.scalar is not None}
+    return len(book)
+
+
+def quickest(work: Callable[[], object]) -> float:
+    """Seconds; the garbage of one round is not the next one's."""
+    took = []
+    for _ in range(ROUNDS):
+        gc.collect()
+        begun = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - begun)
+    return min(took)
+
+
+def measure_offers(count: int) -> Figures:
+    event = offers_event(count)
+    record = encode(event)
+    stream = frame(record)
+    decoding = quickest(lambda: take_offers(stream))
+    encoding = quickest(lambda: encode(event))
+    return {
+        "decode_ms": decoding * 1000,
+        "encode_ms": encoding * 1000,
+        "each_us": decoding / count * 1e6,
+        "mib": len(record) / 2**20,
+        "count": count,
+    }
+
+
+def measure_bare(count: int) -> Figures:
+    record = encode(offers_event(count))
+    value = json.loads(record)
+    decoding = quickest(lambda: json.loads(record))
+    encoding = quickest(lambda: json.dumps(value))
+    return {
+        "decode_ms": decoding * 1000,
+        "encode_ms": encoding * 1000,
+        "each_us": decoding / count * 1e6,
+        "mib": len(record) / 2**20,
+        "count": count,
+    }
+
+
+def pss_kib() -> int:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+MEASURES = {"offers": measure_offers, "bare": measure_bare}
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) != 2 or argv[0] not in MEASURES or not argv[1].isdigit():
+        print(f"usage: python -m bench.mesos {'|'.join(MEASURES)} COUNT", file=sys.stderr)
+        return 2
+    print(json.dumps(MEASURES[argv[0]](int(argv[1]))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
