@@ -42,14 +42,7 @@ T = TypeVar("T")
 #: Bytes that aiohttp reads ahead; it stops reading the socket at twice as many.
 _READ_AHEAD = 256 * 1024
 
-#: Events that the listener hears, with the field of their payload. The session takes the other three.
-_PAYLOADS: Mapping[str, str] = {
-    kind: kind.lower()
-    for kind in api.EventType
-    if kind not in (api.EventType.SUBSCRIBED, api.EventType.HEARTBEAT, api.EventType.ERROR)
-}
-
-
+#: The payload of an event of such a type is in the field of that name, in lower case.
 _EVENT_TYPES = frozenset(kind.value for kind in api.EventType)
 _CALL_TYPES = frozenset(kind.value for kind in api.CallType)
 
@@ -165,6 +158,7 @@ class SchedulerDriver:
             "next_wake_mono": session.deadline,
             "last_problem": session.reason,
             "listener_busy": self._busy,
+            "untold": len(self._to_tell),
             **{name: dict(counts) for name, counts in self._counts.items()},
         }
 
@@ -410,7 +404,6 @@ class SchedulerDriver:
             self._step(said.Heard(number))
             await self._heed(self._listener.problem(f"skipped an event: {error}"[:1000]))
             return
-        payload = _PAYLOADS.get(event.type)
         known = event.type in _EVENT_TYPES
         self._counts["events"][event.type if known else "UNKNOWN"] += 1
         if event.type == api.EventType.SUBSCRIBED and event.subscribed is not None:
@@ -420,8 +413,8 @@ class SchedulerDriver:
         elif event.type == api.EventType.ERROR:
             message = event.error.message if event.error is not None else "no reason given"
             self._step(said.Refused(number, f"the master ended the subscription: {message[:1000]}"))
-        elif self._step(said.Heard(number)) is Outcome.ALIVE and payload is not None:
-            if getattr(event, payload) is not None:
+        elif self._step(said.Heard(number)) is Outcome.ALIVE and known and event.type != api.EventType.HEARTBEAT:
+            if getattr(event, event.type.lower()) is not None:
                 await self._heed(self._listener.event(event))
             else:
                 await self._heed(self._listener.problem(f"skipped an event: {event.type} without its payload"))
