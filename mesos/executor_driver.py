@@ -391,8 +391,8 @@ class ExecutorDriver:
     def _wake_later(self) -> None:
         """The loop's timers can't be taken back: one that comes too early looks and asks for the next."""
         wakes = [self._session.next_wake]
-        if self._session.phase is Phase.SUBSCRIBED and self._ledger.next_wake is not None:
-            wakes.append(self._ledger.next_wake)
+        if self._session.phase is Phase.SUBSCRIBED and self._calling is None and self._ledger.next_wake is not None:
+            wakes.append(self._ledger.next_wake)  # while a call is under way its answer is what to wait for
         if self._flush_until is not None:
             wakes.append(self._flush_until)
         when = min(wakes)

@@ -109,7 +109,7 @@ class VirtualLoop:
 
     def settle(self) -> None:
         """All that is to be done at this moment."""
-        for _ in range(100_000):
+        for _ in range(3000):
             if self._posted:
                 self._posted.popleft()(self.now)
             elif self._timers and self._timers[0][0] <= self.now.mono:

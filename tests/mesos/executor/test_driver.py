@@ -327,6 +327,17 @@ def test_a_second_subscribed_is_nonsense_and_a_reason_to_begin_anew() -> None:
     stage.come_back()
 
 
+def test_while_a_call_is_under_way_nothing_spins() -> None:
+    """Another update is due in the meantime; it has to wait for the answer, asleep."""
+    stage = subscribed()
+    stage.update("a")
+    stage.link.break_call()
+    stage.loop.settle()
+    stage.update("b")
+    stage.loop.advance(100)
+    assert len(stage.link.calls) == 2
+
+
 # --- the journal -------------------------------------------------------------------------------------------------
 
 
