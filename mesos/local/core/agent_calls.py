@@ -17,13 +17,13 @@ from mesos.local.core.agent_disk import Executor, Framework
 from mesos.local.core.agent_recovery import TIMEOUT
 from mesos.local.core.agent_state import AgentState, Effects
 from mesos.local.core.agent_states import AgentPhase, ExecutorState
-from mesos.local.core.agent_token import verify
+from mesos.local.core.agent_token import BadToken, Claims, verify
 from mesos.local.core.protocol import ExecutorMessage
 from thermos.clock import Now
 
 NOT_RECOVERED = "Agent has not finished recovery"
 INVALID = "Failed to validate Executor::Call: "
-CLOSED = "Too many status updates wait for their acknowledgement"
+FULL = "Too many status updates wait for their acknowledgement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Refused(Exception):
 def answer(agent: AgentState, call: Call, token: str | None, now: Now) -> Answer:
     """To a call of any type; 200 to a subscription, whose events are among the effects, else 202."""
     try:
-        framework, executor = _look_at(agent, call, token)
+        framework, executor = _look_at(agent, call, token, now)
     except Refused as refused:
         return Answer(refused.status, refused.text, agent.take_effects())
     match call.type:
@@ -57,7 +57,7 @@ def answer(agent: AgentState, call: Call, token: str | None, now: Now) -> Answer
         case CallType.UPDATE:
             assert call.update is not None
             if not agent_forward.has_room(agent, framework.id, call.update.status.task_id.value):
-                return Answer(503, CLOSED, agent.take_effects(), executor.container_id)
+                return Answer(503, FULL, agent.take_effects(), executor.container_id)
             _update(agent, framework, call.update.status, now)
         case CallType.MESSAGE:
             assert call.message is not None
@@ -73,18 +73,27 @@ def answer(agent: AgentState, call: Call, token: str | None, now: Now) -> Answer
     return Answer(202, "", agent.take_effects(), executor.container_id)
 
 
-def _look_at(agent: AgentState, call: Call, token: str | None) -> tuple[Framework, Executor]:
+def authenticate(agent: AgentState, token: str | None, now: Now) -> Claims | None:
+    """Whose token it is; None where tokens do not matter. Raises BadToken, with an empty text where there is none."""
+    key = agent.options.jwt_secret_key
+    if key is None or not agent.options.authenticate_http_executors:
+        return None
+    if token is None:
+        raise BadToken("")
+    return verify(key, token, now.wall)
+
+
+def _look_at(agent: AgentState, call: Call, token: str | None, now: Now) -> tuple[Framework, Executor]:
+    try:
+        claims = authenticate(agent, token, now)
+    except BadToken as problem:
+        raise Refused(401, str(problem)) from problem
     is_waiting = agent.deadlines.get((TIMEOUT,)) is not None  # for its executors, after a restart
     if agent.phase is AgentPhase.RECOVERING and not is_waiting:
         raise Refused(503, NOT_RECOVERED)
-    claims = _claims(agent, token)
-    problem = invalidity(call)
-    if problem is not None:
-        raise Refused(400, INVALID + problem)
-    if claims is not None and (
-        claims.get("fid") != call.framework_id.value or claims.get("eid") != call.executor_id.value
-    ):
-        raise Refused(403, "")
+    invalid = invalidity(call)
+    if invalid is not None:
+        raise Refused(400, INVALID + invalid)
     if is_waiting and call.type != CallType.SUBSCRIBE:
         raise Refused(503, NOT_RECOVERED)
     framework = agent.framework(call.framework_id.value)
@@ -93,24 +102,23 @@ def _look_at(agent: AgentState, call: Call, token: str | None) -> tuple[Framewor
     executor = framework.executors.get(call.executor_id.value)
     if executor is None:
         raise Refused(400, "Executor cannot be found")
-    if claims is not None and claims.get("cid") != executor.container_id.value:
-        raise Refused(403, "")
+    if claims is not None:
+        _check_claims(claims, executor)
     if executor.state is ExecutorState.REGISTERING and call.type != CallType.SUBSCRIBE:
         raise Refused(403, "Executor is not subscribed")
     return framework, executor
 
 
-def _claims(agent: AgentState, token: str | None) -> dict[str, str] | None:
-    """None where tokens do not matter."""
-    key = agent.options.jwt_secret_key
-    if key is None or not agent.options.authenticate_http_executors:
-        return None
-    if token is None:
-        raise Refused(401, "")
-    claims = verify(key, token)
-    if isinstance(claims, str):
-        raise Refused(401, f"Invalid JWT: {claims}")
-    return claims
+def _check_claims(claims: Claims, executor: Executor) -> None:
+    shown = msgspec.json.encode({"claims": claims}).decode()
+    who = f"Authenticated principal '{shown}' does not contain"
+    framework_id, executor_id = executor.framework_id, executor.id
+    if claims["fid"] != framework_id:
+        raise Refused(403, f"{who} an 'fid' claim with the framework ID {framework_id}, which is set in the call")
+    if claims["eid"] != executor_id:
+        raise Refused(403, f"{who} an 'eid' claim with the executor ID {executor_id}, which is set in the call")
+    if claims["cid"] != executor.container_id.value:
+        raise Refused(403, f"{who} a 'cid' claim with the correct active ContainerID")
 
 
 def invalidity(call: Call) -> str | None:

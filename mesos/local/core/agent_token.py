@@ -11,6 +11,16 @@ from typing import Any
 import msgspec
 
 _HEADER = {"alg": "HS256", "typ": "JWT"}
+_CLAIMS = ("fid", "eid", "cid")
+
+#: Characters of the longest token that is looked at.
+MAX_TOKEN = 8192
+
+Claims = dict[str, str]
+
+
+class BadToken(Exception):
+    """The text is what a real agent says in its WWW-Authenticate."""
 
 
 def sign(key: bytes, framework_id: str, executor_id: str, container_id: str) -> str:
@@ -19,24 +29,35 @@ def sign(key: bytes, framework_id: str, executor_id: str, container_id: str) -> 
     return f"{signed}.{_encode(_signature(key, signed))}"
 
 
-def verify(key: bytes, token: str) -> dict[str, str] | str:
-    """The claims; or what is wrong with the token."""
-    parts = token.split(".")
+def verify(key: bytes, token: str, now: float) -> Claims:
+    """The claims of a token that this key signed. `now` in epoch seconds. Raises BadToken."""
+    parts = token[:MAX_TOKEN].split(".")
     if len(parts) != 3:
-        return f"Expected 3 components in token, got {len(parts)}"
+        raise BadToken(f"Invalid JWT: Expected 3 components in token, got {len(parts)}")
+    algorithm = _object(parts[0], "header").get("alg")
+    if algorithm != "HS256":
+        raise BadToken(f'Invalid JWT: Token \'alg\' value "{algorithm}" does not match, expected "HS256"')
+    claims = _object(parts[1], "payload")
+    if not hmac.compare_digest(_bytes(parts[2], "signature"), _signature(key, f"{parts[0]}.{parts[1]}")):
+        raise BadToken("Invalid JWT: Token signature does not match")
+    expiry = claims.get("exp")
+    if isinstance(expiry, int | float) and expiry < now:
+        raise BadToken(f"Invalid JWT: Token has expired: exp({int(expiry)}) < now({int(now)})")
+    if not all(isinstance(claims.get(name), str) for name in _CLAIMS):
+        raise BadToken("JWT claims missing")
+    return {name: claims[name] for name in _CLAIMS}
+
+
+def _object(part: str, name: str) -> dict[str, Any]:
+    data = _bytes(part, name)
     try:
-        header, claims, signature = (_decode(part) for part in parts)
-        decoded: Any = msgspec.json.decode(header)
-        payload: Any = msgspec.json.decode(claims)
-    except (ValueError, binascii.Error):
-        return "Failed to decode the token"
-    if not isinstance(decoded, dict) or decoded.get("alg") != "HS256":
-        return "Token 'alg' value is not supported"
-    if not hmac.compare_digest(signature, _signature(key, f"{parts[0]}.{parts[1]}")):
-        return "Token signature does not match"
-    if not isinstance(payload, dict):
-        return "Token claims are no object"
-    return {name: value for name, value in payload.items() if isinstance(value, str)}
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        text = f"Invalid JWT: Failed to decode token {name}: Failed to parse into JSON: syntax error at line 1 near: "
+        raise BadToken(text) from error
+    if not isinstance(value, dict):
+        raise BadToken(f"Invalid JWT: Token {name} is no object")
+    return value
 
 
 def _signature(key: bytes, text: str) -> bytes:
@@ -47,5 +68,8 @@ def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _bytes(part: str, name: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise BadToken(f"Invalid JWT: Failed to decode token {name}") from error
