@@ -11,36 +11,26 @@ Whatever goes wrong, a TEARDOWN is sent by `teardown` alone: tasks outlive every
 from __future__ import annotations
 
 import asyncio
-import random
-import ssl
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, assert_never
+from typing import Any, Protocol, assert_never
 
-import aiohttp
 import msgspec
 
-from mesos.auth import Credentials
 from mesos.core import scheduler_api as api
 from mesos.core import scheduler_events as said
-from mesos.core.backoff import Backoff
 from mesos.core.leader import SCHEDULER_PATH
-from mesos.core.messages import FrameworkID, FrameworkInfo, MasterInfo, Opaque
-from mesos.core.recordio import MAX_RECORD, BadFraming, RecordReader
-from mesos.core.scheduler_session import CONNECTED_PHASES, Outcome, Phase, Settings, new_session, step
+from mesos.core.messages import FrameworkID, FrameworkInfo, MasterInfo
+from mesos.core.scheduler_session import CONNECTED_PHASES, Outcome, Phase, new_session, step
 from mesos.core.wire import BadMessage, decode, encode
 from mesos.leader import LeaderDetector
-from mesos.scheduler_calls import CallFailed, CallPool, CallRefused, NotSubscribed, read_text, words
-from mesos.timers import Cancellable, LoopTimers, Timers
-from mesos.tls import TlsOptions, client_context
+from mesos.scheduler_calls import CallFailed, CallPool, CallRefused, NotSubscribed
+from mesos.scheduler_options import DEFAULTS, DriverOptions
+from mesos.scheduler_stream import EventStream, Interrupted, StreamBroken
+from mesos.timers import Cancellable
+from mesos.tls import client_context
 from thermos.errors import Bug, RemoteError
-
-T = TypeVar("T")
-
-#: Bytes that aiohttp reads ahead; it stops reading the socket at twice as many.
-_READ_AHEAD = 256 * 1024
 
 #: The payload of an event of such a type is in the field of that name, in lower case.
 _EVENT_TYPES = frozenset(kind.value for kind in api.EventType)
@@ -67,27 +57,6 @@ class SchedulerListener(Protocol):
         """Something to log: an attempt that failed, an event that can't be read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriverOptions:
-    connect_timeout_s: float = 10.0  # TCP and TLS
-    subscribe_timeout_s: float = 30.0  # until the answer, and again until SUBSCRIBED
-    call_timeout_s: float = 10.0
-    call_concurrency: int = 32
-    backoff_cap_s: float = 15.0
-    max_record: int = MAX_RECORD
-    credentials: Credentials | None = None
-    tls: TlsOptions | None = None
-    suppressed_roles: tuple[str, ...] = ()  # from the first moment of each subscription
-    offer_constraints: Opaque | None = None
-    timers: Timers = field(default_factory=LoopTimers)
-    random: Callable[[], float] = random.random
-
-    def settings(self) -> Settings:
-        first = min(0.5, self.backoff_cap_s)
-        backoff = Backoff(first_s=first, cap_s=self.backoff_cap_s, least_s=min(0.1, first))
-        return Settings(subscribe_timeout_s=self.subscribe_timeout_s, backoff=backoff)
-
-
 class SchedulerDriver:
     def __init__(
         self,
@@ -95,7 +64,7 @@ class SchedulerDriver:
         leader: LeaderDetector,
         listener: SchedulerListener,
         *,
-        options: DriverOptions = DriverOptions(),
+        options: DriverOptions = DEFAULTS,
     ) -> None:
         self._info = info
         self._suppressed = options.suppressed_roles
@@ -118,13 +87,12 @@ class SchedulerDriver:
         self._changed = asyncio.Event()
         self._next: said.Connect | None = None
         self._current = 0  # number of the connection that `run` works on
-        self._working: asyncio.Future[Any] | None = None  # reading or connecting
         self._to_tell: deque[said.Action] = deque()
         self._busy = False  # the listener is
         self._overdue = False  # the timer went off meanwhile
         self._timer: Cancellable | None = None
         self._timer_at = 0.0
-        self._stream: aiohttp.ClientSession | None = None
+        self._stream: EventStream | None = None
         self._calls: CallPool | None = None
         self._counts: dict[str, Counter[str]] = {"events": Counter(), "calls": Counter(), "failed_calls": Counter()}
 
@@ -168,9 +136,9 @@ class SchedulerDriver:
             raise Bug("a scheduler driver runs once; make another one")
         self._running = True
         async with AsyncExitStack() as rim:
-            rim.callback(self._silence)
             self._open(rim)
             rim.push_async_callback(self._leader.stop)
+            rim.callback(self._silence)
             await self._leader.start(self._report)
             while self._to_tell or self._session.phase is not Phase.ENDED:
                 if self._to_tell:
@@ -245,12 +213,13 @@ class SchedulerDriver:
             self._timers, timeout_s=options.call_timeout_s, concurrency=options.call_concurrency, tls=tls
         )
         rim.push_async_callback(self._calls.close)
-        self._stream = _stream_session(options.connect_timeout_s, tls)
+        self._stream = EventStream(connect_timeout_s=options.connect_timeout_s, tls=tls, max_record=options.max_record)
         rim.push_async_callback(self._stream.close)
 
     def _silence(self) -> None:
         """`run` is over, whyever: nobody may call or be woken any more."""
         self._step(said.Stop())
+        self._to_tell.clear()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -275,8 +244,8 @@ class SchedulerDriver:
             case said.Close():
                 if self._next is not None and self._next.connection == action.connection:
                     self._next = None
-                elif self._working is not None and self._current == action.connection:
-                    self._working.cancel()
+                elif self._stream is not None and self._current == action.connection:
+                    self._stream.interrupt()
             case said.TellDisconnected() | said.TellProblem() | said.TellSubscribed():
                 self._to_tell.append(action)
             case said.AskLeader():
@@ -333,68 +302,29 @@ class SchedulerDriver:
 
     async def _converse(self, number: int, url: str) -> None:
         """From SUBSCRIBE to the end of the stream; all that happens is told to the session."""
-        self._current = number
-        try:
-            response = await self._interruptible(self._subscribe(url))
-        except _Interrupted:
-            return
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            self._step(said.Failed(number, f"cannot reach {url}: {words(error)}"))
-            return
-        try:
-            if await self._judge_answer(number, url, response):
-                await self._listen(number, url, response)
-        finally:
-            response.close()
-
-    async def _subscribe(self, url: str) -> aiohttp.ClientResponse:
         assert self._stream is not None
+        self._current = number
         info = msgspec.structs.replace(self._info, id=self.framework_id)
         body = encode(api.subscribe(info, self._suppressed, self._constraints))
-        return await self._stream.post(url + SCHEDULER_PATH, data=body, headers=self._headers, allow_redirects=False)
+        try:
+            answer = await self._stream.open(url, self._headers, body)
+            self._step(said.classify(number, url, answer))
+            while self._lives(number):
+                await self._hear_all(number, await self._stream.read())
+        except Interrupted:
+            pass  # the session knows: it is its wish
+        except StreamBroken as error:
+            self._step(said.Failed(number, str(error)))
+        finally:
+            self._stream.hang_up()
 
-    async def _judge_answer(self, number: int, url: str, response: aiohttp.ClientResponse) -> bool:
-        """Is this the beginning of a stream?"""
-        text = ""
-        if response.status != 200:
-            try:
-                text = await self._interruptible(read_text(response))
-            except _Interrupted:
-                return False
-            except (aiohttp.ClientError, OSError) as error:
-                text = f"({words(error)})"
-        headers = response.headers
-        answer = said.Answer(
-            response.status,
-            text,
-            response.content_type,
-            headers.get("Mesos-Stream-Id", ""),
-            headers.get("Location", ""),
-            headers.get("Retry-After", ""),
-        )
-        self._step(said.classify(number, url, answer))
-        return self._lives(number)
-
-    async def _listen(self, number: int, url: str, response: aiohttp.ClientResponse) -> None:
-        reader = RecordReader(self._options.max_record)
-        while self._lives(number):
-            try:
-                piece = response.content.read_nowait() or await self._interruptible(response.content.readany())
-                if not piece:
-                    reader.close()
-                    raise aiohttp.ClientConnectionError("the master closed the stream")
-                records = reader.feed(piece)
-            except _Interrupted:
+    async def _hear_all(self, number: int, records: list[bytes]) -> None:
+        for record in records:
+            await self._hear(number, record)
+            while self._to_tell:  # in order with the events
+                await self._tell(self._to_tell.popleft())
+            if not self._lives(number):
                 return
-            except (aiohttp.ClientError, OSError, BadFraming) as error:
-                self._step(said.Failed(number, f"lost the master at {url}: {words(error)}"))
-                return
-            for record in records:
-                await self._hear(number, record)
-                while self._to_tell:  # in order with the events
-                    await self._tell(self._to_tell.popleft())
-                if not self._lives(number):
-                    return
 
     async def _hear(self, number: int, record: bytes) -> None:
         try:
@@ -421,35 +351,6 @@ class SchedulerDriver:
 
     def _lives(self, number: int) -> bool:
         return self._session.connection == number and self._session.phase in CONNECTED_PHASES
-
-    async def _interruptible(self, work: Coroutine[Any, Any, T]) -> T:
-        """Raises _Interrupted if the session has the connection closed meanwhile."""
-        task: asyncio.Task[T] = asyncio.ensure_future(work)
-        self._working = task
-        try:
-            await asyncio.wait((task,))
-        finally:
-            self._working = None
-            if not task.done():  # `run` itself is cancelled
-                task.cancel()
-                await asyncio.wait((task,))
-        if task.cancelled():
-            raise _Interrupted
-        return task.result()
-
-
-class _Interrupted(Exception):
-    """The session closed the connection."""
-
-
-def _stream_session(connect_timeout_s: float, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True, ssl=tls if tls is not None else True),
-        timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout_s),  # the session has the other deadlines
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        read_bufsize=_READ_AHEAD,
-    )
 
 
 __all__ = [

@@ -330,7 +330,7 @@ def _enter(session: Session, event: SessionEvent, now: float, random: float) -> 
 
 
 def _alive(session: Session, event: SessionEvent, now: float, random: float) -> _Step:
-    return replace(session, deadline=now + _patience(session)), ()
+    return replace(session, deadline=now + _patience(session), failures=_row(session, now)), ()
 
 
 def _restart(session: Session, event: SessionEvent, now: float, random: float) -> _Step:

@@ -79,7 +79,8 @@ class Walk:
         before = self.session
         decision = step(before, event, self.now, random)
         self.session = decision.session
-        if isinstance(event, Failed | Redirected | Refused) and event.connection == self.open:
+        ends = isinstance(event, Failed | Redirected | Refused) and event.connection == self.open
+        if ends and decision.outcome is not Outcome.ILLEGAL:
             self.open = None  # such an event is the connection's end
         for action in decision.actions:
             self._perform(action)
@@ -128,9 +129,7 @@ def test_any_walk_keeps_the_rules(walk: list[tuple[object, int, float, float]]) 
 
 
 @given(
-    st.lists(
-        st.tuples(st.sampled_from(["fail", "close", "circle", "silent", "self"]), DRAWS), min_size=200, max_size=200
-    )
+    st.lists(st.tuples(st.sampled_from(["fail", "close", "circle", "silent", "self"]), DRAWS), min_size=60, max_size=60)
 )
 def test_a_master_that_never_serves_is_asked_seldom(plan: list[tuple[str, float]]) -> None:
     """However it fails, and whatever the dice say: in the long run no more often than the cap allows."""
@@ -158,5 +157,5 @@ def test_a_master_that_never_serves_is_asked_seldom(plan: list[tuple[str, float]
         state.now = state.session.deadline
         state.take(Tick(), random)
         connects_at.append(state.now)
-    assert state.session.failures == 200
+    assert state.session.failures == 60
     assert all(later - earlier >= SETTINGS.backoff.least_s * 0.999 for earlier, later in pairwise(connects_at))

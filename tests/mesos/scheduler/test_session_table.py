@@ -235,6 +235,8 @@ def test_only_a_subscription_that_lasted_a_heartbeat_ends_the_row() -> None:
     session = replace(in_phase(Phase.SUBSCRIBED), failures=4)
     assert step(session, Failed(1, "x"), 114.9, 0.5).session.failures == 5
     assert step(session, Failed(1, "x"), 115.0, 0.5).session.failures == 1
+    assert step(session, Heard(1), 114.9, 0.5).session.failures == 4
+    assert step(session, Heard(1), 115.0, 0.5).session.failures == 0
 
 
 def test_retry_after_is_heeded_within_the_cap() -> None:
