@@ -106,7 +106,7 @@ class Connection:
             if isinstance(event, h11.Response):
                 return Answer(event.status_code, event.reason.decode("latin-1"))
             if not isinstance(event, h11.InformationalResponse):
-                raise BadAnswer(f"no answer of {self._endpoint}: it closed the connection")
+                raise LineError(f"{self._endpoint} closed the connection before its answer was complete")
         raise BadAnswer(f"no answer of {self._endpoint} but {MAX_INTERIM} interim ones")
 
     def _ready(self, deadline: float) -> None:
@@ -136,16 +136,20 @@ class Connection:
             elif isinstance(event, h11.EndOfMessage):
                 return b""
             else:
-                raise BadAnswer(f"the connection to {self._endpoint} closed inside an answer")
+                raise LineError(f"{self._endpoint} closed the connection before its answer was complete")
 
     def _next(self, deadline: float) -> h11.Event:
         """The next event; never NEED_DATA."""
+        closed = False
         while True:
             try:
                 event = self._http.next_event()
-                if not (event is h11.NEED_DATA or event is h11.PAUSED):
-                    assert isinstance(event, h11.Event)
+                if isinstance(event, h11.Event):
                     return event
-                self._http.receive_data(self._line.receive(deadline))
+                data = self._line.receive(deadline)
+                closed = not data
+                self._http.receive_data(data)
             except h11.RemoteProtocolError as error:
+                if closed:
+                    raise LineError(f"{self._endpoint} closed the connection before its answer was complete") from error
                 raise BadAnswer(f"no HTTP from {self._endpoint}: {error}") from error
