@@ -60,6 +60,20 @@ class MasterConfig(Message, frozen=True):
     roles: tuple[str, ...] | None = None  # whitelist; None: all
     domain: DomainInfo | None = None
 
+    def info(self, identity: str) -> MasterInfo:
+        """Of the master with these settings and this identity."""
+        return MasterInfo(
+            id=identity,
+            ip=int.from_bytes(ipaddress.ip_address(self.ip).packed[:4], "little"),
+            port=self.port,
+            pid=f"master@{self.ip}:{self.port}",
+            hostname=self.hostname,
+            version=self.version,
+            address=Address(hostname=self.hostname, ip=self.ip, port=self.port),
+            domain=self.domain,
+            capabilities=tuple(CapabilityInfo(type=name) for name in ("AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2")),
+        )
+
 
 class SendOperator(Message, frozen=True):
     """Write this event (of the v1 operator API, as JSON) to an operator's stream."""
@@ -165,6 +179,7 @@ class Cluster:
         self.machines: dict[Machine, MachineMode] = {}  # those that are not UP
         self.on_machine: dict[Machine, dict[str, None]] = {}
         self.drains = Drains()
+        self.maybe_drained: dict[str, None] = {}  # agents to look at when the event is handled
         self.operators: dict[str, None] = {}
         self.counts: Counter[str] = Counter()
         self._numbers: Counter[str] = Counter()
@@ -227,18 +242,7 @@ class Cluster:
 
     @property
     def info(self) -> MasterInfo:
-        config = self.config
-        return MasterInfo(
-            id=self.identity,
-            ip=int.from_bytes(ipaddress.IPv4Address(config.ip).packed, "little"),
-            port=config.port,
-            pid=f"master@{config.ip}:{config.port}",
-            hostname=config.hostname,
-            version=config.version,
-            address=Address(hostname=config.hostname, ip=config.ip, port=config.port),
-            domain=config.domain,
-            capabilities=tuple(CapabilityInfo(type=t) for t in ("AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2")),
-        )
+        return self.config.info(self.identity)
 
     # --- speaking
 

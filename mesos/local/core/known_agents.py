@@ -53,6 +53,12 @@ class Agent:
         return AgentID(value=self.id)
 
     @property
+    def pid(self) -> str:
+        """As libprocess would name it; people know it from Mesos' pages."""
+        address = self.url.address
+        return f"slave(1)@{address.ip}:{address.port}"
+
+    @property
     def offered(self) -> bool:
         """Whether its resources may be offered."""
         return self.connected and not self.deactivated

@@ -2,7 +2,7 @@
 
 The door to the books (`Cluster`) and to the modules that work on them. Each method is one event: it gets the time,
 changes the books, lets the allocator look at what changed, and returns what is to be done. Between events call
-`on_timer` at `next_wake`. A master that dies is a new `Master` with another identity and the old one's `registry()`;
+`on_timer` at `next_wake`. A master that dies is a new `Master` with another identity and the old one's `registry`;
 agents and frameworks bring back the rest.
 """
 
@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
+
+import msgspec
 
 from mesos.core.scheduler_api import Call, CallType
 from mesos.local.core import (
     accepting,
+    draining,
+    endpoints,
     framework_validation,
     inverse_offers,
     maintenance,
     membership,
     offers,
     operating,
+    operator_calls,
+    operator_streams,
     protocol,
     statuses,
     subscriptions,
@@ -38,6 +45,7 @@ _REALM = {"WWW-Authenticate": 'Basic realm="mesos-master-scheduler"'}
 class Master:
     def __init__(self, config: MasterConfig, identity: str, now: Now, registry: Registry | None = None) -> None:
         """`identity` is unique among all masters ever; `registry` is what the last one knew."""
+        self.identity = identity
         self.cluster = Cluster(config, identity, now, registry or Registry())
 
     @property
@@ -162,9 +170,31 @@ class Master:
     def stream_closed(self, stream_id: str, now: Now) -> Effects:
         """A framework's or an operator's."""
         self._begin(now)
-        self.cluster.operators.pop(stream_id, None)
+        operator_streams.stream_closed(self.cluster, stream_id)
         subscriptions.stream_closed(self.cluster, stream_id)
         return self._end()
+
+    # --- operators
+
+    def operator(self, call: object, principal: str | None, now: Now) -> Answer:
+        """A decoded JSON object for `/api/v1`, everything but SUBSCRIBE. What comes back is JSON in `body`, or a text.
+        `principal`, if not None, has been authenticated; what it may do is not restricted."""
+        self._begin(now)
+        answer = operator_calls.answer(self.cluster, call)
+        return msgspec.structs.replace(answer, effects=self._end())
+
+    def subscribe_operator(self, stream_id: str, principal: str | None, now: Now) -> Answer:
+        """SUBSCRIBE of the operator API: 200, and the events are SendOperator effects for this stream. It ends with
+        `stream_closed`. When there are too many, the oldest is ended."""
+        self._begin(now)
+        operator_streams.subscribe(self.cluster, stream_id)
+        return Answer(status=200, effects=self._end())
+
+    def endpoint(self, method: str, path: str, query: Mapping[str, str], body: bytes, now: Now) -> Answer:
+        """The old endpoints: all paths but `/api/v1…`; 404 and 405 are answers like others."""
+        self._begin(now)
+        answer = endpoints.answer(self.cluster, endpoints.Request(method, path, query, body))
+        return msgspec.structs.replace(answer, effects=self._end())
 
     # --- agents
 
@@ -198,8 +228,9 @@ class Master:
 
     # --- what outlives it
 
+    @property
     def registry(self) -> Registry:
-        """For the next master."""
+        """For the next master; as it is now."""
         cluster = self.cluster
         agents = [
             KnownAgent(info=agent.info, deactivated=agent.deactivated, drain=agent.drain)
@@ -237,7 +268,7 @@ class Master:
             case Kind.HEARTBEAT:
                 subscriptions.heartbeat(cluster, due.id, round(due.number))
             case Kind.OPERATOR_HEARTBEAT:
-                pass
+                operator_streams.heartbeat(cluster, due.id)
             case Kind.FAILOVER:
                 subscriptions.time_is_up(cluster, due.id, due.number)
             case Kind.OFFER:
@@ -258,6 +289,7 @@ class Master:
 
     def _end(self) -> Effects:
         """Let the allocator look at what changed; hand out what is to be done."""
+        draining.settle(self.cluster)
         if self.cluster.allocator.urgent:
             offers.make_offers(self.cluster)
         self.cluster.allocator.settle(self.cluster.now.mono)

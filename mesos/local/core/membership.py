@@ -387,6 +387,20 @@ def mark_gone(cluster: Cluster, agent: Agent) -> None:
     cluster.announce(lambda: views.agent_removed(agent))
 
 
+def mark_gone_by_id(cluster: Cluster, name: str) -> bool:
+    """Also one that is away; False for one that nobody knows."""
+    agent = cluster.agents.get(name)
+    if agent is not None:
+        mark_gone(cluster, agent)
+        return True
+    known = cluster.recovered.pop(name, None) or cluster.unreachable.pop(name, None)
+    if known is None:
+        return False
+    cluster.gone[name] = LostAgent(agent_id=name, since=cluster.time_info)
+    _bound(cluster)
+    return True
+
+
 def unregister(cluster: Cluster, message: protocol.UnregisterAgent) -> None:
     agent = cluster.agents.get(message.agent_id.value)
     if agent is not None:

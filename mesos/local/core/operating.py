@@ -51,21 +51,17 @@ def from_framework(
 ) -> Resources:
     """The pool after it; the same where it was refused."""
     if operation.type not in SUPPORTED:
-        refuse(cluster, framework, operation, f"Unsupported operation {operation.type or 'UNKNOWN'}")
+        refuse(cluster, framework, operation, f"Invalid {operation.type or 'UNKNOWN'} operation")
         return pool
     operation = with_operand(operation, allocate_all(operand(operation), role))
-    problem = operation_validation.problem_of(operation, framework, agent)
+    total = cluster.allocator.agents[agent.id].total
+    problem = operation_validation.problem_of(operation, framework, agent, total)
     if problem is not None:
-        refuse(cluster, framework, operation, problem)
+        refuse(cluster, framework, operation, operation_validation.where(problem, agent))
         return pool
     change = conversion_of(operation)
     if not pool.contains(change.before):
-        refuse(
-            cluster,
-            framework,
-            operation,
-            f"Invalid {operation.type} Operation: {pool} does not contain {change.before}",
-        )
+        refuse(cluster, framework, operation, f"{pool} does not contain {change.before}")
         return pool
     cluster.allocator.convert(agent.id, change.before.unallocated(), change.after.unallocated(), free=False)
     _apply(cluster, agent, operation, framework)
@@ -150,6 +146,8 @@ def _believe(cluster: Cluster, agent: Agent, total: Resources) -> None:
 
 def forget(cluster: Cluster, agent: Agent, record: OperationRecord) -> None:
     agent.operations.pop(record.uuid, None)
+    if agent.drain is not None:
+        cluster.maybe_drained[agent.id] = None
     framework = cluster.frameworks.get(record.framework)
     if framework is not None and record.id is not None:
         framework.operations.pop(record.id.value, None)

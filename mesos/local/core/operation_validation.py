@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from mesos.core.messages import Capability, Operation, OperationType, Resource
 from mesos.local.core.frameworks import Framework
 from mesos.local.core.known_agents import Agent
 from mesos.local.core.operations import operand
 from mesos.local.core.resource_validation import describe_item, problem_of_disk, problem_of_resources
-from mesos.local.core.resources import DYNAMIC, Resources, key_of
+from mesos.local.core.resources import DYNAMIC, Key, Resources, disk_of, key_of
 from mesos.local.core.roles import may_use, shown
 
 
-def problem_of(operation: Operation, framework: Framework | None, agent: Agent) -> str | None:
-    """`framework` is None for an operator's."""
+def problem_of(operation: Operation, framework: Framework | None, agent: Agent, total: Resources) -> str | None:
+    """`framework` is None for an operator's; `total` is all that the agent has."""
     resources = operand(operation)
-    prefix = f"Invalid {operation.type} operation on agent {agent.id}: "
-    problem = problem_of_resources(resources)
-    if problem is None and not resources:
-        problem = "Resource cannot be empty"
-    checks = {
-        OperationType.RESERVE: _of_reserve,
-        OperationType.UNRESERVE: _of_unreserve,
-        OperationType.CREATE: _of_create,
-        OperationType.DESTROY: _of_destroy,
-    }
+    if (problem := problem_of_resources(resources)) is not None:
+        return f"Operation attempted with invalid resources: {problem}"
+    if not resources:
+        problem = "Invalid resources: Resource cannot be empty"
     for item in resources:
-        problem = problem or checks[OperationType(operation.type)](item, framework, agent)
-    return None if problem is None else prefix + problem
+        problem = problem or _CHECKS[operation.type](item, framework, agent, total)
+    return problem
+
+
+def where(problem: str, agent: Agent) -> str:
+    """As Mesos says on which agent it was, in feedback to frameworks."""
+    return problem if problem.startswith("Operation attempted") else f"{problem}; on agent {place_of(agent)}"
+
+
+def place_of(agent: Agent) -> str:
+    return f"{agent.id} at {agent.pid} ({agent.info.hostname})"
 
 
 def _principal(framework: Framework | None) -> str:
     return (framework.info.principal or framework.principal or "") if framework is not None else ""
 
 
-def _of_reserve(item: Resource, framework: Framework | None, agent: Agent) -> str | None:
+def volume_id(key: Key) -> str:
+    disk = disk_of(key)
+    return disk.persistence.id if disk is not None and disk.persistence is not None else ""
+
+
+def _of_reserve(item: Resource, framework: Framework | None, agent: Agent, total: Resources) -> str | None:
     key = key_of(item)
     if not key.is_dynamic:
         return f"Resource {describe_item(item)} is not dynamically reserved"
@@ -71,7 +81,7 @@ def _of_reserve(item: Resource, framework: Framework | None, agent: Agent) -> st
     return None
 
 
-def _of_unreserve(item: Resource, framework: Framework | None, agent: Agent) -> str | None:
+def _of_unreserve(item: Resource, framework: Framework | None, agent: Agent, total: Resources) -> str | None:
     key = key_of(item)
     if not key.reservations or key.reservations[-1].type != DYNAMIC:
         return f"Resource {describe_item(item)} is not dynamically reserved"
@@ -83,13 +93,18 @@ def _of_unreserve(item: Resource, framework: Framework | None, agent: Agent) -> 
     return None
 
 
-def _of_create(item: Resource, framework: Framework | None, agent: Agent) -> str | None:
+def _of_create(item: Resource, framework: Framework | None, agent: Agent, total: Resources) -> str | None:
     if item.disk is None:
-        return f"Resource {describe_item(item)} does not have DiskInfo"
+        return f"Not a persistent volume: Resource {describe_item(item)} does not have DiskInfo"
     if item.disk.persistence is None:
-        return "'persistence' is not set in DiskInfo"
+        return "Not a persistent volume: 'persistence' is not set in DiskInfo"
     if (problem := problem_of_disk(item)) is not None:
-        return problem
+        return f"Invalid resources: Invalid DiskInfo: {problem}"
+    key = key_of(item)._replace(role="")
+    name = item.disk.persistence.id
+    for other in total.amounts:
+        if other.persistent and other.reserved_for == key.reserved_for and volume_id(other) == name:
+            return f"Persistence ID '{name}' is not unique"
     if item.shared is not None and framework is not None and not framework.info.can(Capability.SHARED_RESOURCES):
         return (
             f"Create shared volume operation has been attempted by framework '{framework.id}' "
@@ -109,11 +124,21 @@ def _of_create(item: Resource, framework: Framework | None, agent: Agent) -> str
     return None
 
 
-def _of_destroy(item: Resource, framework: Framework | None, agent: Agent) -> str | None:
+def _of_destroy(item: Resource, framework: Framework | None, agent: Agent, total: Resources) -> str | None:
     if item.disk is None or item.disk.persistence is None:
-        return "'persistence' is not set in DiskInfo"
+        return "Not a persistent volume: 'persistence' is not set in DiskInfo"
     wanted = Resources.of([item]).unallocated()
+    if not total.contains(wanted):
+        return "Persistent volumes not found"
     used = agent.used.unallocated()
     if any(key in used.amounts for key in wanted.amounts):
         return "Persistent volumes in use"
     return None
+
+
+_CHECKS: Mapping[str, Callable[[Resource, Framework | None, Agent, Resources], str | None]] = {
+    OperationType.RESERVE: _of_reserve,
+    OperationType.UNRESERVE: _of_unreserve,
+    OperationType.CREATE: _of_create,
+    OperationType.DESTROY: _of_destroy,
+}

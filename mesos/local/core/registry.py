@@ -24,6 +24,7 @@ class MachineMode(StrEnum):
 
 class Drain(Message, frozen=True):
     state: str
+    since: TimeInfo
     max_grace_period: DurationInfo | None = None
     mark_gone: bool = False
 

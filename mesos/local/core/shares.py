@@ -144,9 +144,9 @@ class RoleShares:
         for account in self._accounts(role):
             account.take(scalars)
 
-    def held(self, role: str) -> Mapping[str, int]:
-        """By the role and all below it."""
-        account = self._whole.get(role)
+    def own(self, role: str) -> Mapping[str, int]:
+        """What the role holds, without those below it."""
+        account = self._own.get(role)
         return account.held if account is not None else {}
 
     def _accounts(self, role: str) -> list[Account]:

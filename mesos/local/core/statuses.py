@@ -95,6 +95,8 @@ def remove_task(cluster: Cluster, agent: Agent, task: TaskRecord, unreachable: b
     if not of_framework:
         agent.tasks.pop(task.framework, None)
     agent.killed.pop((task.framework, task.id), None)
+    if agent.drain is not None:
+        cluster.maybe_drained[agent.id] = None
     framework = cluster.frameworks.get(task.framework) or cluster.completed.get(task.framework)
     if framework is None:
         return

@@ -238,7 +238,14 @@ def problem_of_group(group: LaunchGroup, framework: Framework, agent: Agent, off
 def _of_group_executor(executor: ExecutorInfo, framework: Framework, agent: Agent) -> str | None:
     if executor.type in ("", "UNKNOWN"):
         return "'ExecutorInfo.type' must be set"
-    return _of_executor(executor, framework, agent)
+    problem = _of_executor(executor, framework, agent)
+    if problem is not None:
+        return problem
+    scalars = Resources.of(executor.resources).scalars()
+    for name in ("cpus", "mem", "disk"):
+        if not scalars.get(name):
+            return f"Executor '{executor.executor_id.value}' uses no {name}"
+    return None
 
 
 def _of_group_task(task: TaskInfo, executor: ExecutorInfo, framework: Framework, agent: Agent) -> str | None:

@@ -369,7 +369,7 @@ class World:
 
     def new_master(self, identity: str = "m2") -> None:
         """The old one died; all streams and links are broken."""
-        registry = self.master.registry()
+        registry = self.master.registry
         for framework in self.streams.values():
             framework.closed = True
         self.links.clear()
