@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from mesos.core.executor_api import Call, CallType
+from mesos.core.executor_api import Call, CallType, Subscribe, Update
 from mesos.core.messages import AgentID, ContainerID, Source, TaskState, TaskStatus
 from mesos.local.core import agent_executors, agent_forward, agent_statuses
 from mesos.local.core.agent_disk import Executor, Framework
@@ -52,7 +52,7 @@ def answer(agent: AgentState, call: Call, token: str | None, now: Now) -> Answer
     match call.type:
         case CallType.SUBSCRIBE:
             assert call.subscribe is not None
-            agent_executors.subscribe(agent, framework, executor, call.subscribe, now)
+            agent_executors.subscribe(agent, framework, executor, _completed(agent, call.subscribe, now), now)
             return Answer(200, "", agent.take_effects(), executor.container_id)
         case CallType.UPDATE:
             assert call.update is not None
@@ -164,6 +164,15 @@ def _update(agent: AgentState, framework: Framework, status: TaskStatus, now: No
         return
     complete = completed_status(status, own, now)
     agent_statuses.handle(agent, framework.id, complete, now)
+
+
+def _completed(agent: AgentState, subscribe: Subscribe, now: Now) -> Subscribe:
+    """Updates that a returning executor repeats know as little of their agent as new ones."""
+    updates = tuple(
+        Update(status=completed_status(update.status, agent.agent_id, now))
+        for update in subscribe.unacknowledged_updates
+    )
+    return msgspec.structs.replace(subscribe, unacknowledged_updates=updates)
 
 
 def completed_status(status: TaskStatus, agent_id: AgentID, now: Now) -> TaskStatus:
