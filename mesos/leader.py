@@ -30,6 +30,7 @@ from mesos.core.wire import BadMessage
 Report = Callable[[str | None], None]
 
 _log = logging.getLogger(__name__)
+_kazoo_log = logging.getLogger(f"{__name__}.kazoo")  # each attempt to reach a server is a line of it
 
 
 class LeaderDetector(Protocol):
@@ -82,7 +83,9 @@ class ZooKeeperMasters:
         self._report: Report | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: KazooClient | None = None
-        self._look_number = 0  # answers to older looks are void
+        self._connection = 0  # of the connection; answers to what was asked on an older one are void
+        self._looking = False
+        self._look_again = False
         self._node: str | None = None  # of the leader that was reported
         self._reported: str | None = None
 
@@ -96,7 +99,7 @@ class ZooKeeperMasters:
             timeout=self._session_timeout_s,
             auth_data=auth,
             connection_retry=forever,
-            logger=_log,
+            logger=_kazoo_log,
         )
         self._client.add_listener(self._on_state)
         self._client.start_async()
@@ -115,7 +118,7 @@ class ZooKeeperMasters:
 
     def _on_state(self, state: str) -> None:
         if state == KazooState.CONNECTED:
-            self._hand_over(self._look)
+            self._hand_over(self._begin)
 
     def _on_watch(self, event: object) -> None:
         self._hand_over(self._look)
@@ -129,52 +132,71 @@ class ZooKeeperMasters:
 
     # --- in the loop -------------------------------------------------------------------------------------------------
 
+    def _begin(self) -> None:
+        """A new connection: what was asked on the one before is void."""
+        self._connection += 1
+        self._looking = False
+        self._look()
+
     def _look(self) -> None:
-        """Ask for the nodes, and to be told when they change."""
+        """Ask for the nodes, and to be told when they change. One look at a time: changes may come in any number."""
         if self._client is None or self._client.state != KazooState.CONNECTED:
             return  # looked at when it is connected
-        self._look_number += 1
-        number = self._look_number
-        answer = self._client.get_children_async(self._masters.path, watch=self._on_watch)
-        answer.rawlink(lambda result: self._hand_over(self._on_children, number, result))
-
-    def _on_children(self, number: int, result: Any) -> None:
-        if number != self._look_number or self._client is None:
+        if self._looking:
+            self._look_again = True
             return
+        self._looking, self._look_again = True, False
+        self._ask(self._client.get_children_async(self._masters.path, watch=self._on_watch), self._on_children)
+
+    def _ask(self, answer: Any, heed: Callable[[Any], None]) -> None:
+        """`heed` gets the answer in the loop, unless it is void then."""
+        number = self._connection
+
+        def in_loop(result: Any) -> None:
+            if number != self._connection or self._client is None:
+                return
+            try:
+                heed(result)
+            except KazooException as error:
+                self._note(error)
+                self._looked()
+
+        answer.rawlink(lambda result: self._hand_over(in_loop, result))
+
+    def _on_children(self, result: Any) -> None:
+        assert self._client is not None
         try:
-            names = result.get_nowait()
+            node = leading_node(result.get_nowait())
         except NoNodeError:  # no master was ever there: wait for the first
             self._say(None, None)
-            answer = self._client.exists_async(self._masters.path, watch=self._on_watch)
-            answer.rawlink(lambda result: self._hand_over(self._on_exists, number, result))
+            self._ask(self._client.exists_async(self._masters.path, watch=self._on_watch), self._on_exists)
             return
-        except KazooException as error:
-            self._note(error)
-            return
-        node = leading_node(names)
         if node is None:
             self._say(None, None)
+            self._looked()
             return
-        answer = self._client.get_async(f"{self._masters.path}/{node}")
-        answer.rawlink(lambda result: self._hand_over(self._on_node, number, node, result))
+        path = f"{self._masters.path}/{node}"
+        self._ask(self._client.get_async(path), lambda result: self._on_node(node, result))
 
-    def _on_exists(self, number: int, result: Any) -> None:
-        if number == self._look_number and result.successful() and result.get_nowait() is not None:
-            self._look()  # it came just now
+    def _on_exists(self, result: Any) -> None:
+        self._look_again |= result.get_nowait() is not None  # it came just now
+        self._looked()
 
-    def _on_node(self, number: int, node: str, result: Any) -> None:
-        if number != self._look_number:
-            return
+    def _on_node(self, node: str, result: Any) -> None:
         try:
             data, _ = result.get_nowait()
             self._say(node, master_address(data, self._masters.scheme))
-        except NoNodeError:
-            self._look()
+        except NoNodeError:  # it went just now
+            self._look_again = True
         except BadMessage as error:
             _log.warning("cannot use ZooKeeper's node %s/%s: %s", self._masters.path, node, error)
             self._say(node, None)
-        except KazooException as error:
-            self._note(error)
+        self._looked()
+
+    def _looked(self) -> None:
+        self._looking = False
+        if self._look_again:
+            self._look()
 
     def _note(self, error: KazooException) -> None:
         """A broken connection heals itself and is looked at again then; anything else somebody has to mend."""

@@ -106,7 +106,12 @@ async def read_text(response: aiohttp.ClientResponse) -> str:
         if not piece:
             break
         data += piece
-    return " ".join(data.decode(errors="replace").split())[:1000]
+    return printable(" ".join(data.decode(errors="replace").split())[:1000])
+
+
+def printable(text: str) -> str:
+    """Without what a terminal, a log or a header could choke on; headers may hold any bytes, as surrogates."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def words(error: Exception) -> str:
@@ -119,8 +124,8 @@ def words(error: Exception) -> str:
         case aiohttp.ServerDisconnectedError():
             return "it closed the connection without an answer"
         case aiohttp.ClientConnectorError():
-            return (error.os_error.strerror or str(error.os_error))[:500]
+            return printable(error.os_error.strerror or str(error.os_error))[:500]
         case TimeoutError():
             return "no connection in time"
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     return text[:500] if text else type(error).__name__

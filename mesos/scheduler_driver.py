@@ -25,7 +25,7 @@ from mesos.core.messages import FrameworkID, FrameworkInfo, MasterInfo
 from mesos.core.scheduler_session import CONNECTED_PHASES, Outcome, Phase, new_session, step
 from mesos.core.wire import BadMessage, decode, encode
 from mesos.leader import LeaderDetector
-from mesos.scheduler_calls import CallFailed, CallPool, CallRefused, NotSubscribed
+from mesos.scheduler_calls import CallFailed, CallPool, CallRefused, NotSubscribed, printable
 from mesos.scheduler_options import DEFAULTS, DriverOptions
 from mesos.scheduler_stream import EventStream, Interrupted, StreamBroken
 from mesos.timers import Cancellable
@@ -332,7 +332,7 @@ class SchedulerDriver:
         except BadMessage as error:
             self._counts["events"]["UNREADABLE"] += 1
             self._step(said.Heard(number))
-            await self._heed(self._listener.problem(f"skipped an event: {error}"[:1000]))
+            await self._heed(self._listener.problem(f"skipped an event: {printable(str(error)[:1000])}"))
             return
         known = event.type in _EVENT_TYPES
         self._counts["events"][event.type if known else "UNKNOWN"] += 1
@@ -342,7 +342,7 @@ class SchedulerDriver:
             self._step(said.Subscribed(number, framework, event.subscribed.heartbeat_interval_seconds))
         elif event.type == api.EventType.ERROR:
             message = event.error.message if event.error is not None else "no reason given"
-            self._step(said.Refused(number, f"the master ended the subscription: {message[:1000]}"))
+            self._step(said.Refused(number, f"the master ended the subscription: {printable(message[:1000])}"))
         elif self._step(said.Heard(number)) is Outcome.ALIVE and known and event.type != api.EventType.HEARTBEAT:
             if getattr(event, event.type.lower()) is not None:
                 await self._heed(self._listener.event(event))

@@ -16,13 +16,15 @@ import aiohttp
 from mesos.core.leader import SCHEDULER_PATH
 from mesos.core.recordio import BadFraming, RecordReader
 from mesos.core.scheduler_events import Answer
-from mesos.scheduler_calls import read_text, words
+from mesos.scheduler_calls import printable, read_text, words
 from thermos.errors import RemoteError
 
 T = TypeVar("T")
 
 #: Bytes that aiohttp reads ahead; it stops reading the socket at twice as many.
 READ_AHEAD = 256 * 1024
+
+_HEADERS = ("Content-Type", "Mesos-Stream-Id", "Location", "Retry-After")
 
 
 class StreamBroken(RemoteError):
@@ -61,10 +63,9 @@ class EventStream:
                 text = await self._interruptible(read_text(response))
             except (aiohttp.ClientError, OSError) as error:
                 text = f"({words(error)})"
-        named = response.headers
-        kind = named.get("Content-Type", "").partition(";")[0].strip().lower()
-        stream_id, location = named.get("Mesos-Stream-Id", ""), named.get("Location", "")
-        return Answer(response.status, text, kind, stream_id, location, named.get("Retry-After", ""))
+        named = {name: printable(response.headers.get(name, "")) for name in _HEADERS}
+        kind = named["Content-Type"].partition(";")[0].strip().lower()
+        return Answer(response.status, text, kind, named["Mesos-Stream-Id"], named["Location"], named["Retry-After"])
 
     async def read(self) -> list[bytes]:
         """The next records, at least one."""

@@ -140,6 +140,10 @@ ACTION_ORDER: tuple[type[Action], ...] = (Close, TellDisconnected, TellProblem, 
 # --- answers -----------------------------------------------------------------------------------------------------
 
 
+#: Mesos' are 36 characters; it goes back to the master with each call.
+_LONGEST_STREAM_ID = 256
+
+
 class Answer(NamedTuple):
     """Of an HTTP answer what matters here; headers that are absent are empty."""
 
@@ -161,8 +165,10 @@ def classify(connection: int, url: str, answer: Answer) -> SessionEvent:
             return Failed(
                 connection, f"cannot subscribe at {url}: it answers with {kind}, which is no stream of events"
             )
-        if not answer.stream_id:
-            return Failed(connection, f"cannot subscribe at {url}: its answer has no Mesos-Stream-Id; is it a master?")
+        if not answer.stream_id.isascii() or not 0 < len(answer.stream_id) <= _LONGEST_STREAM_ID:
+            return Failed(
+                connection, f"cannot subscribe at {url}: its answer has no usable Mesos-Stream-Id; is it a master?"
+            )
         return Accepted(connection, answer.stream_id)
     if answer.status in (307, 308):
         return Redirected(connection, answer.location)

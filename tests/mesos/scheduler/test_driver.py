@@ -240,6 +240,32 @@ async def test_what_an_older_connection_had_to_say_is_not_told() -> None:
         assert [name for name, _ in driven.listener.told] == ["subscribed", "event", "disconnected", "subscribed"]
 
 
+async def test_a_connection_that_was_not_begun_yet_is_not_begun_any_more() -> None:
+    """Two leaders are found while the listener is busy; only the last one is called."""
+    leader = Told()
+    gate = asyncio.Event()
+
+    async def burst(exchange: Exchange) -> None:
+        await exchange.subscribed()
+        await exchange.send(rescind(1))
+        await exchange.until_left()
+
+    async def wait(event: api.Event) -> None:
+        await gate.wait()
+
+    masters = master(burst), master(good), master(good)
+    async with masters[0] as a, masters[1] as b, masters[2] as c, driving(leader, listener=Listener(wait)) as driven:
+        await until(lambda: leader.report is not None)
+        leader.say(a.url)
+        await until(lambda: driven.listener.events)
+        leader.say(b.url)
+        leader.say(c.url)
+        gate.set()
+        await until(lambda: len(driven.listener.all("subscribed")) == 2)
+        assert driven.driver.master_url == c.url and not b.exchanges
+        assert len(driven.listener.all("disconnected")) == 1
+
+
 async def test_an_update_of_the_framework_is_not_undone_by_the_next_subscription() -> None:
     streams: list[Exchange] = []
 

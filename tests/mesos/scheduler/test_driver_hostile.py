@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import socket
 import tracemalloc
+from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,6 +15,7 @@ from mesos.core import scheduler_api as api
 from mesos.scheduler_driver import CallFailed
 from tests.mesos.scheduler.masters import (
     HEARTBEAT,
+    Driven,
     Exchange,
     Listener,
     Script,
@@ -286,8 +289,48 @@ async def test_an_answer_without_a_content_type_or_a_stream_id() -> None:
         await exchange.begin_stream(stream_id="")
         await exchange.until_left()
 
+    async def long_id(exchange: Exchange) -> None:
+        await exchange.begin_stream(stream_id="x" * 1000)
+        await exchange.until_left()
+
     await heals(no_type, "no stream of events")
     await heals(no_id, "is it a master?")
+    await heals(long_id, "is it a master?")
+
+
+#: Headers with bytes that are no text, and the beginning of what is said about it.
+ODD_HEADERS = {
+    b"Mesos-Stream-Id: \xff\xfe\r\nContent-Type: application/json": "is it a master?",
+    b"Mesos-Stream-Id: s\r\nContent-Type: \xff\x1b[31m/x": "which is no stream of events",
+}
+
+
+@pytest.mark.parametrize("headers", ODD_HEADERS)
+async def test_headers_that_are_no_text(headers: bytes) -> None:
+    async def odd(exchange: Exchange) -> None:
+        await exchange.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + headers + b"\r\n\r\n")
+        await exchange.until_left()
+
+    told = await heals(odd, "")
+    assert told[0].isprintable() and told[0].encode()
+    if b"\x1b" not in headers:  # such a header is no HTTP at all
+        assert ODD_HEADERS[headers] in told[0]
+
+
+async def test_words_that_would_repaint_a_terminal() -> None:
+    async def paint(exchange: Exchange) -> None:
+        await exchange.answer(503, "\x1b[31m red \u202e \x00")
+
+    told = await heals(paint, "503")
+    assert told[0].isprintable()
+
+
+async def test_a_redirect_that_is_no_text() -> None:
+    async def odd(exchange: Exchange) -> None:
+        await exchange.raw(b"HTTP/1.1 307 There\r\nContent-Length: 0\r\nLocation: //\xff\xfe:1/\r\n\r\n")
+
+    told = await heals(odd, "no address")
+    assert told[0].isprintable()
 
 
 async def test_an_endless_refusal_is_cut_short() -> None:
@@ -302,6 +345,14 @@ async def test_an_endless_refusal_is_cut_short() -> None:
         assert peak_mb() < 8
     finally:
         tracemalloc.stop()
+
+
+async def test_a_refusal_that_breaks_off() -> None:
+    async def broken(exchange: Exchange) -> None:
+        await exchange.raw(b"HTTP/1.1 503 Later\r\nContent-Length: 100\r\n\r\nnot ")
+        exchange.writer.close()
+
+    await heals(broken, "503: (the stream broke off)")
 
 
 async def test_a_compressed_stream_is_not_unpacked() -> None:
@@ -528,3 +579,66 @@ async def test_a_listener_slower_than_the_deadline_while_connecting() -> None:
         await driven.reach("SUBSCRIBED")
         assert driven.listener.all("subscribed") == [("framework-1", False), ("framework-1", True)]
         assert len(fake.exchanges) == 2
+
+
+# --- all of it together --------------------------------------------------------------------------------------------
+
+MEAN: list[Script] = [
+    half_close_before_an_answer, half_close_in_the_headers, half_close_before_subscribed, half_close_in_a_record,
+    end_in_a_record, reset, bad_chunk, no_http, hang, slow_headers, slow_refusal, no_subscribed, good,
+]  # fmt: skip
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def give_up(driven: Driven) -> None:
+    """Until the driver waits for its next attempt: by itself, or, when nothing happens any more, at a deadline."""
+    while not (driven.phase == "WAITING" and driven.settled()):
+        for _ in range(10):
+            await asyncio.sleep(0.002)
+            if driven.phase == "WAITING" and driven.settled():
+                return
+        driven.expire()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_after_any_sequence_of_faults_the_driver_subscribes_again(seed: int) -> None:
+    """40 connections with masters that fail in some way or other; then one that does not. Nothing is left over."""
+    random = Random(seed)
+    plan = random.choices(MEAN, k=40)
+    fired: set[str] = set()
+    left = 0
+
+    async def mean(exchange: Exchange) -> None:
+        nonlocal left
+        number = len(fake.exchanges) - 1
+        script = plan[number] if number < len(plan) else good
+        fired.add(script.__name__)
+        try:
+            await script(exchange)
+            await exchange.until_left()
+        finally:
+            left += 1
+
+    async with master(mean) as fake:
+        before = open_descriptors()
+        async with driving(fake.url, random=random.random()) as driven:
+            for number in range(len(plan)):
+                await until(lambda number=number: len(fake.exchanges) > number)
+                await give_up(driven)
+                driven.expire()
+            await driven.reach("SUBSCRIBED")
+            assert len(fake.exchanges) == len(plan) + 1
+            await until(lambda: left >= len(plan))  # each connection was closed before or soon after the next
+            told = [name for name, _ in driven.listener.told if name != "problem"]
+            assert told[::2] == ["subscribed"] * len(told[::2]) and told[1::2] == ["disconnected"] * len(told[1::2])
+            assert {call for name, call in driven.listener.told if name == "subscribed"} == {
+                ("framework-1", False),
+                ("framework-1", True),
+            }
+            await driven.driver.call(api.revive())
+        await until(lambda: open_descriptors() <= before)
+    assert len(fired) > 8
+    assert set(fake.kinds()) == {"SUBSCRIBE", "REVIVE"}

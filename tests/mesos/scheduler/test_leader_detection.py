@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
+from kazoo.exceptions import ConnectionLoss, NoNodeError
 from kazoo.security import make_digest_acl
 
-from mesos.core.leader import MasterList
+from mesos.core.leader import MasterList, ZooKeeperPath
 from mesos.leader import LeaderDetector, ListedMasters, ZooKeeperMasters, leader_detector
 from tests.mesos.scheduler.masters import driving, good, master, until
 from tests.mesos.zookeeper import ZooKeeperEnsemble, ZooKeeperServer, is_installed
@@ -69,6 +71,106 @@ def test_the_kind_of_detection_follows_the_text() -> None:
         leader_detector("zk://a")
 
 
+class Answers:
+    """Of a kazoo client what the detection uses; a test decides when which answer comes."""
+
+    state = "CONNECTED"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Answer]] = []
+
+    def _ask(self, what: str) -> Answer:
+        self.asked.append((what, Answer()))
+        return self.asked[-1][1]
+
+    def get_children_async(self, path: str, watch: object) -> Answer:
+        return self._ask("children")
+
+    def get_async(self, path: str) -> Answer:
+        return self._ask(path)
+
+    def exists_async(self, path: str, watch: object) -> Answer:
+        return self._ask("exists")
+
+
+class Answer:
+    def __init__(self) -> None:
+        self._call: Callable[[object], None] | None = None
+        self._value: object = None
+
+    def rawlink(self, call: Callable[[object], None]) -> None:
+        self._call = call
+
+    async def comes(self, value: object) -> None:
+        self._value = value
+        assert self._call is not None
+        self._call(self)
+        await asyncio.sleep(0)
+
+    def get_nowait(self) -> object:
+        if isinstance(self._value, Exception):
+            raise self._value
+        return self._value
+
+
+def answered() -> tuple[ZooKeeperMasters, Answers, list[str | None]]:
+    detection = ZooKeeperMasters(ZooKeeperPath(("a:1",), "/mesos", "http"))
+    answers, told = Answers(), []
+    detection._client, detection._report, detection._loop = answers, told.append, asyncio.get_running_loop()
+    return detection, answers, told
+
+
+async def test_a_node_that_goes_before_it_is_read() -> None:
+    detection, answers, told = answered()
+    detection._begin()
+    await answers.asked[0][1].comes(["json.info_0000000001"])
+    assert answers.asked[1][0] == "/mesos/json.info_0000000001"
+    await answers.asked[1][1].comes(NoNodeError())
+    await answers.asked[2][1].comes(["json.info_0000000002"])
+    await answers.asked[3][1].comes((node(1002), None))
+    assert told == ["http://127.0.0.1:1002"] and len(answers.asked) == 4
+
+
+async def test_a_path_that_comes_before_it_is_watched() -> None:
+    detection, answers, told = answered()
+    detection._begin()
+    await answers.asked[0][1].comes(NoNodeError())
+    await answers.asked[1][1].comes(object())
+    assert [what for what, _ in answers.asked] == ["children", "exists", "children"]
+    assert told == []
+
+
+async def test_any_number_of_changes_is_one_more_look() -> None:
+    detection, answers, told = answered()
+    detection._begin()
+    for _ in range(1000):
+        detection._on_watch(None)
+    await asyncio.sleep(0)
+    await answers.asked[0][1].comes(["json.info_0000000001"])
+    await answers.asked[1][1].comes((node(1001), None))
+    assert told == ["http://127.0.0.1:1001"]
+    assert [what for what, _ in answers.asked] == ["children", "/mesos/json.info_0000000001", "children"]
+
+
+async def test_answers_of_an_older_connection_are_void() -> None:
+    detection, answers, told = answered()
+    detection._begin()
+    detection._on_state("CONNECTED")
+    await asyncio.sleep(0)
+    await answers.asked[0][1].comes(["json.info_0000000001"])
+    assert len(answers.asked) == 2
+    await answers.asked[1][1].comes(ConnectionLoss())
+    detection.failed("http://x:1")
+    assert len(answers.asked) == 3 and told == []
+
+
+def test_what_comes_after_the_loop_is_closed_is_nothing() -> None:
+    async def begin() -> ZooKeeperMasters:
+        return answered()[0]
+
+    asyncio.run(begin())._on_watch(None)
+
+
 class Seen:
     """What a detection reports."""
 
@@ -109,6 +211,8 @@ async def test_masters_come_and_go_in_zookeeper(zookeeper: ZooKeeperServer) -> N
         await asyncio.to_thread(announce, masters, 1003)
         await asyncio.sleep(0.1)
         assert len(seen.told) == 5  # nothing after the stop
+    threads = [thread.name for thread in threading.enumerate()]
+    assert all(name.startswith(("MainThread", "asyncio_", "pytest_timeout")) for name in threads), threads
 
 
 async def test_a_node_that_names_no_master(zookeeper: ZooKeeperServer, caplog: pytest.LogCaptureFixture) -> None:

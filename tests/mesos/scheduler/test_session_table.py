@@ -286,7 +286,7 @@ ANSWERS: list[tuple[Answer, SessionEvent]] = [
     (Answer(200, content_type="application/json", stream_id="s"), Accepted(7, "s")),
     (
         Answer(200, content_type="application/json"),
-        Failed(7, f"cannot subscribe at {A}: its answer has no Mesos-Stream-Id; is it a master?"),
+        Failed(7, f"cannot subscribe at {A}: its answer has no usable Mesos-Stream-Id; is it a master?"),
     ),
     (
         Answer(200, content_type="text/html", stream_id="s"),
