@@ -19,16 +19,27 @@ from mesos.core.messages import (
     URL,
     Address,
     AgentID,
+    CommandInfo,
+    ExecutorID,
+    ExecutorInfo,
     FrameworkID,
+    FrameworkInfo,
+    Launch,
     Offer,
     OfferID,
+    Operation,
+    OperationType,
+    TaskID,
+    TaskInfo,
+    TaskState,
     ranges,
     scalar,
     text_attribute,
 )
 from mesos.core.recordio import RecordReader, frame
-from mesos.core.scheduler_api import Event, EventType, Offers
+from mesos.core.scheduler_api import Event, EventType, Offers, accept, acknowledge, suppress
 from mesos.core.wire import decode, encode
+from mesos.local.simulation import Simulation
 
 #: What a read of a socket gives at most.
 PIECE = 256 * 1024
@@ -122,7 +133,82 @@ def pss_kib() -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
-MEASURES = {"offers": measure_offers, "bare": measure_bare}
+class Launcher:
+    """A framework that takes every offer once and runs one task on it, for a second of virtual time."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        info = FrameworkInfo(user="nobody", name="bench", checkpoint=True, failover_timeout=1e6)
+        self.offers: list[Offer] = []
+        self.finished = 0
+        self.scheduler = simulation.connect(info, self.hear)
+
+    def hear(self, event: Event) -> None:
+        if event.offers is not None:
+            self.offers += event.offers.offers
+        elif event.update is not None:
+            status = event.update.status
+            self.finished += status.state == TaskState.FINISHED
+            if status.uuid:
+                self.scheduler.call(acknowledge(status))
+
+    def launch_on(self, offer: Offer) -> None:
+        number = offer.agent_id.value
+        executor = ExecutorInfo(
+            executor_id=ExecutorID(value=f"e-{number}"),
+            framework_id=self.scheduler.framework_id,
+            command=CommandInfo(value="true"),
+            resources=(scalar("cpus", 0.1), scalar("mem", 32)),
+        )
+        task = TaskInfo(
+            name="bench",
+            task_id=TaskID(value=f"t-{number}"),
+            agent_id=offer.agent_id,
+            resources=(scalar("cpus", 1), scalar("mem", 128)),
+            executor=executor,
+            data=b'{"run_s": 1}',
+        )
+        launch = Operation(type=OperationType.LAUNCH, launch=Launch(task_infos=(task,)))
+        self.scheduler.call(accept([offer.id], [launch], refuse_seconds=3600))
+
+
+def measure_simulation(count: int) -> Figures:
+    gc.collect()
+    before, begun = pss_kib(), time.perf_counter()
+    simulation = Simulation(agents=count, agent_options={"registration_backoff_factor_s": 1.0})
+    simulation.advance(5)
+    registering = time.perf_counter() - begun
+    gc.collect()
+    grown = pss_kib() - before
+    begun = time.perf_counter()
+    launcher = Launcher(simulation)
+    expect(simulation.run_until(lambda: len(launcher.offers) == count, 30), "not all agents were offered")
+    offering = time.perf_counter() - begun
+    begun = time.perf_counter()
+    for offer in launcher.offers:
+        launcher.launch_on(offer)
+    expect(simulation.run_until(lambda: launcher.finished == count, 60), "not all tasks finished")
+    running = time.perf_counter() - begun
+    launcher.scheduler.call(suppress())
+    simulation.advance(60)
+    begun = time.perf_counter()
+    simulation.advance(60)
+    idling = time.perf_counter() - begun
+    return {
+        "count": count,
+        "agent_kib": grown / count,
+        "register_us": registering / count * 1e6,
+        "offers_ms": offering * 1000,
+        "tasks_per_s": count / running,
+        "idle_us": idling / count * 1e6,
+    }
+
+
+def expect(came_true: bool, otherwise: str) -> None:
+    if not came_true:
+        raise SystemExit(f"bench.mesos: {otherwise}")
+
+
+MEASURES = {"offers": measure_offers, "bare": measure_bare, "simulate": measure_simulation}
 
 
 def main(argv: list[str]) -> int:

@@ -6,6 +6,7 @@ tells which request got which), except those of our own bounds (408, 413) and of
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -108,18 +109,23 @@ def parse_json(body: bytes, prefix: str = "") -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(400, prefix + syntax_error(body, str(error))) from error
+        raise Refusal(400, prefix + syntax_error(body)) from error
 
 
-def syntax_error(body: bytes, text: str) -> str:
+def syntax_error(body: bytes) -> str:
     """As the parser of Mesos puts it: the line, and what is left of it."""
-    found = re.search(r"\(byte (\d+)\)", text)
-    at = int(found[1]) if found else len(body)
-    line = body.count(b"\n", 0, at) + 1
-    if body[at : at + 1] in (b"n", b"t", b"f"):  # of null, true, false it has read the first letter
+    at = len(body)
+    try:
+        json.loads(body)
+    except json.JSONDecodeError as error:
+        at = error.pos
+    except (RecursionError, UnicodeDecodeError):
+        pass  # where exactly is of no interest then
+    text = body.decode(errors="replace")
+    line = text.count("\n", 0, at) + 1
+    if text[at : at + 1] in ("n", "t", "f"):  # of null, true, false it has read the first letter
         at += 1
-    near = body[at:].split(b"\n")[0][:200].decode(errors="replace")
-    return f"syntax error at line {line} near: {near}"
+    return f"syntax error at line {line} near: {text[at:].split(chr(10))[0][:200]}"
 
 
 def explain(error: BaseException | None) -> str:

@@ -1,0 +1,123 @@
+"""`python -m mesos.local`: a Mesos on this machine, in the foreground, until ^C or SIGTERM.
+
+It serves loopback addresses only, and starts executors as ordinary processes of whoever runs it. When it ends, they
+end. `--master-option` and `--agent-option` set the fields of `MasterConfig` and `AgentOptions`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+from mesos.local.cluster import ATTRIBUTES, HOSTNAME, RESOURCES, LocalCluster
+from mesos.local.core.agent_config import AgentOptions
+from mesos.local.core.cluster import MasterConfig
+from mesos.local.options import parse_options
+from thermos.errors import Exit, ThermosError, UserError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything of ours does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog="python -m mesos.local", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--work-dir", type=Path, help="sandboxes of the tasks (default: a temporary one, removed after)"
+    )
+    parser.add_argument("--port", type=int, default=5050, help="of the master; agents follow (default 5050)")
+    parser.add_argument("--agents", type=int, default=2, help="how many (default 2)")
+    parser.add_argument("--masters", type=int, default=1, help="how many; several need --zk (default 1)")
+    parser.add_argument("--zk", help="zk://host:port/path, where masters elect their leader")
+    parser.add_argument("--attributes", default=ATTRIBUTES, help=f"of agents; {{i}}: the number (default {ATTRIBUTES})")
+    parser.add_argument(
+        "--resources", default=RESOURCES, help=f"of agents; {{p0}}, {{p1}}: ports (default {RESOURCES})"
+    )
+    parser.add_argument("--hostname", default=HOSTNAME, help=f"of agents (default {HOSTNAME})")
+    parser.add_argument("--credentials", type=Path, metavar="FILE", help="lines with a principal and a secret")
+    parser.add_argument("--master-option", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--agent-option", action="append", default=[], metavar="NAME=VALUE")
+    return parser.parse_args(argv)
+
+
+def read_credentials(path: Path) -> dict[str, str]:
+    """Raises UserError."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the credentials in {path}: {error}") from error
+    found = {}
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) != 2:
+            raise UserError(f"cannot read the credentials in {path}, line {number}: expected a principal and a secret")
+        found[words[0]] = words[1]
+    if not found:
+        raise UserError(f"cannot read the credentials in {path}: there are none")
+    return found
+
+
+def make_cluster(given: argparse.Namespace, work_dir: Path) -> LocalCluster:
+    return LocalCluster(
+        work_dir,
+        given.port,
+        agents=given.agents,
+        masters=given.masters,
+        zk=given.zk,
+        credentials=read_credentials(given.credentials) if given.credentials is not None else None,
+        attributes=given.attributes,
+        resources=given.resources,
+        hostname=given.hostname,
+        master_options=parse_options(MasterConfig, given.master_option, "master"),
+        agent_options=parse_options(AgentOptions, given.agent_option, "agent"),
+    )
+
+
+async def run(cluster: LocalCluster) -> None:
+    """Until a signal; a second one does not wait for anything."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    starting = asyncio.create_task(cluster.start())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            for line in cluster.describe():
+                print(line, flush=True)  # noqa: T201
+            await stopping
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.wait({starting, stopping})
+        await cluster.stop()
+
+
+def main(argv: list[str]) -> int:
+    try:
+        given = parse_arguments(argv)
+        if given.work_dir is not None:
+            asyncio.run(run(make_cluster(given, given.work_dir)))
+        else:
+            with tempfile.TemporaryDirectory(prefix="mesos-local-", ignore_cleanup_errors=True) as folder:
+                asyncio.run(run(make_cluster(given, Path(folder))))
+    except ThermosError as error:
+        print(f"mesos.local: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
