@@ -2,8 +2,8 @@
 
 The wire is JSON: bytes are base64, enums are strings, doubles may be `"Infinity"`, 64-bit numbers may be strings.
 Unknown fields are ignored, unknown enum values are kept as they are (every enum field is a `str`; the `StrEnum`s below
-name the values that we know, and compare equal to them). A field that is absent has its default; Mesos never tells
-"absent" from "default" to us, with the exceptions that are `None` here.
+name the values that we know, and compare equal to them). A field that is absent has its default, and a default is not
+written; so a field that Mesos requires has no default here. What may be absent and means something then is `None`.
 
 Untyped fields (`container`, `health_check`, …) are passed through as they came: an executor may need them, we do not.
 
@@ -215,8 +215,8 @@ class Address(Message, frozen=True):
 
 
 class URL(Message, frozen=True):
-    scheme: str = "http"
-    address: Address = Address()
+    scheme: str
+    address: Address
     path: str = ""
 
 
@@ -254,7 +254,9 @@ class Ports(Message, frozen=True):
 
 
 class DiscoveryInfo(Message, frozen=True):
-    visibility: str = "CLUSTER"
+    """`visibility` is FRAMEWORK, CLUSTER or EXTERNAL."""
+
+    visibility: str
     name: str = ""
     environment: str = ""
     location: str = ""
@@ -332,8 +334,10 @@ class Persistence(Message, frozen=True):
 
 
 class Volume(Message, frozen=True):
+    """`mode` is RW or RO."""
+
     container_path: str
-    mode: str = "RW"
+    mode: str
     host_path: str = ""
     image: Opaque | None = None
     source: Opaque | None = None

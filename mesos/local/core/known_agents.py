@@ -30,7 +30,7 @@ class Agent:
     def __init__(self, agent: str, info: AgentInfo, link: str, ip: str, registered_at: float) -> None:
         self.id, self.info, self.link = agent, info, link
         self.machine: Machine = (info.hostname, ip)
-        self.url = URL(address=Address(hostname=info.hostname, ip=ip, port=info.port), path="/slave(1)")
+        self.url = URL(scheme="http", address=Address(hostname=info.hostname, ip=ip, port=info.port), path="/slave(1)")
         self.registered_at = registered_at
         self.reregistered_at: float | None = None
         self.connected = True

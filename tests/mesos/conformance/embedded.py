@@ -7,14 +7,14 @@ from pathlib import Path
 from mesos.local.cluster import LocalCluster
 
 from tests.mesos.conformance.target import ATTRIBUTES, RESOURCES, Wanted
-from tests.mesos.zookeeper import ZooKeeper
+from tests.mesos.zookeeper import ZooKeeperServer
 
 
 class EmbeddedMesos:
     real = False
 
     def __init__(self, work_dir: Path, port: int, wanted: Wanted) -> None:
-        self._zookeeper = ZooKeeper(work_dir / "zookeeper") if wanted.masters > 1 else None
+        self._zookeeper = ZooKeeperServer(work_dir / "zookeeper") if wanted.masters > 1 else None
         self._work_dir, self._port, self._wanted = work_dir, port, wanted
         self._cluster: LocalCluster | None = None
         self.agents = wanted.agents
@@ -24,7 +24,7 @@ class EmbeddedMesos:
     async def start(self) -> None:
         if self._zookeeper is not None:
             self._zookeeper.start()
-            self.leader_text = f"zk://{self._zookeeper.hosts}/mesos"
+            self.leader_text = f"zk://{self._zookeeper.address}/mesos"
         self._cluster = LocalCluster(
             self._work_dir,
             self._port,

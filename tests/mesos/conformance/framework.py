@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from mesos.auth import Credentials
-from mesos.leader import leader_detector
-from mesos.scheduler_driver import DriverOptions, SchedulerDriver
 from msgspec import structs
 
+from mesos.auth import Credentials
 from mesos.core import scheduler_api as api
 from mesos.core.messages import (
     AllocationInfo,
@@ -43,6 +41,8 @@ from mesos.core.messages import (
     Variable,
     scalar,
 )
+from mesos.leader import leader_detector
+from mesos.scheduler_driver import DriverOptions, SchedulerDriver
 from tests.mesos.conformance.target import ROOT, SLEEPER, Target
 
 T = TypeVar("T")
@@ -285,7 +285,9 @@ class Framework:
             kill_policy=kill_policy,
         )
 
-    def executor(self, executor_id: str, role: str, uris: Sequence[CommandURI] = ()) -> ExecutorInfo:
+    def executor(
+        self, executor_id: str, role: str, uris: Sequence[CommandURI] = (), more: Sequence[Resource] = ()
+    ) -> ExecutorInfo:
         variables = (Variable(name="PYTHONPATH", value=str(ROOT)), Variable(name="FOO", value="bar"))
         return ExecutorInfo(
             type="CUSTOM",
@@ -296,7 +298,7 @@ class Framework:
             command=CommandInfo(
                 value=f"exec {sys.executable} {SLEEPER}", environment=Environment(variables=variables), uris=tuple(uris)
             ),
-            resources=allocated([scalar("cpus", 0.1), scalar("mem", 32)], role),
+            resources=allocated([scalar("cpus", 0.1), scalar("mem", 32), *more], role),
         )
 
 

@@ -9,10 +9,13 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tests.mesos.conformance.asking import get, until
 from tests.mesos.conformance.target import ATTRIBUTES, RESOURCES, ROOT, Wanted
 
 
@@ -43,7 +46,11 @@ class RealMesos:
                 "authenticate_http_readwrite": True,
                 "credentials": str(path),
             }
-            agent_flags |= {"jwt_secret_key": str(key), "authenticate_http_executors": True, "http_credentials": path}
+            agent_flags |= {
+                "jwt_secret_key": str(key),
+                "authenticate_http_executors": True,
+                "http_credentials": str(path),
+            }
         self._cluster = cluster(
             str(work_dir),
             port=port,
@@ -54,24 +61,33 @@ class RealMesos:
             attributes=ATTRIBUTES,
             resources=RESOURCES,
         )
-        self.agents = wanted.agents
+        self.agents, self._masters = wanted.agents, wanted.masters
         self.master_url: str = self._cluster.master_url
         self.leader_text: str = self._cluster.zk or self.master_url
 
     async def start(self) -> None:
         await asyncio.to_thread(self._cluster.start)
+        if self._masters > 1:  # before that, two of three masters are no quorum
+            for number in range(self._masters):
+                await until(partial(_log_has_recovered, self.url_of_master(number)), "recovered log", 60)
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self._cluster.stop)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # the kit leaves closing to the garbage collector
+            await asyncio.to_thread(self._cluster.stop)
+            for child in self._cluster._children.values():
+                child.wait(10)
 
     async def kill_agent(self, number: int) -> None:
         await asyncio.to_thread(self._cluster.kill_agent, number)
+        self._reap(f"agent{number}")
 
     async def start_agent(self, number: int) -> None:
         await asyncio.to_thread(self._cluster.start_agent, number)
 
     async def shutdown_agent(self, number: int) -> None:
         await asyncio.to_thread(self._cluster.kill_agent, number, signal.SIGUSR1)
+        self._reap(f"agent{number}")
 
     async def forget_agent(self, number: int) -> None:
         await asyncio.to_thread(self._cluster.forget_agent, number)
@@ -81,6 +97,11 @@ class RealMesos:
 
     async def kill_master(self, number: int = 0) -> None:
         await asyncio.to_thread(self._cluster.kill_master, number)
+        self._reap(self._cluster.master_name(number))
+
+    def _reap(self, name: str) -> None:
+        """The kit forgets a child that it started again before it had waited for it."""
+        self._cluster._children[name].wait(10)
 
     async def start_master(self, number: int = 0) -> None:
         await asyncio.to_thread(self._cluster.start_master, number)
@@ -94,6 +115,11 @@ class RealMesos:
 
     def agent_url(self, number: int) -> str:
         return str(self._cluster.agent_url(number))
+
+
+async def _log_has_recovered(url: str) -> bool:
+    status, metrics = await get(url, "/metrics/snapshot")
+    return status == 200 and metrics.get("registrar/log/recovered") == 1.0
 
 
 def _kit_module(kit: Path) -> ModuleType:

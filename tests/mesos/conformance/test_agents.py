@@ -115,6 +115,9 @@ async def test_who_knows_no_partitions_loses_the_task(mesos: Target) -> None:
         await mesos.kill_agent(number_of(offer))
         lost = await framework.status("t", TaskState.LOST)
         assert lost.reason == Reason.AGENT_REMOVED
+        # A real master aborts when an executor ends whose framework was torn down while its agent was away.
+        await mesos.start_agent(number_of(offer))
+        await is_back(mesos, offer.agent_id)
 
 
 async def test_an_agent_that_says_goodbye_takes_its_tasks_along(mesos: Target) -> None:

@@ -133,7 +133,11 @@ def reserved(resource: Resource, role: str) -> Resource:
 
 def holds(agent: AgentID, *, reservations: bool) -> Callable[[Offer], bool]:
     """Offers of this agent, with or without anything that is reserved."""
-    return holds(agent, reservations=True) is reservations
+
+    def look(offer: Offer) -> bool:
+        return offer.agent_id == agent and any(r.reservations for r in offer.resources) is reservations
+
+    return look
 
 
 async def test_reservations_and_volumes(mesos: Target) -> None:
@@ -145,7 +149,7 @@ async def test_reservations_and_volumes(mesos: Target) -> None:
         await framework.operate(offer, Operation(type=OperationType.RESERVE, reserve=keep))
         offer = await framework.offer(holds(agent, reservations=True))
         assert amount(offer, "cpus") == 4.0
-        persistence = DiskInfo(persistence=Persistence(id="v1"), volume=Volume(container_path="data"))
+        persistence = DiskInfo(persistence=Persistence(id="v1"), volume=Volume(container_path="data", mode="RW"))
         volume = structs.replace(disk, disk=persistence)
         await framework.operate(offer, Operation(type=OperationType.CREATE, create=Volumes(volumes=(volume,))))
 
