@@ -7,7 +7,6 @@ tells which request got which), except those of our own bounds (408, 413) and of
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -15,16 +14,13 @@ import msgspec
 
 from mesos.core.scheduler_api import Call, CallType
 from mesos.core.wire import BadMessage, decode
+from mesos.local.core.json_words import explain as explain
 
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
 TEXT = "text/plain; charset=utf-8"
 
 _CALLS = frozenset(CallType)
-_NAMES_OF_TYPES = {
-    "int": "number", "float": "number", "str": "string", "bool": "boolean", "null": "null", "array": "array",
-    "object": "object",
-}  # fmt: skip
 
 
 class Refusal(Exception):
@@ -126,21 +122,6 @@ def syntax_error(body: bytes) -> str:
     if text[at : at + 1] in ("n", "t", "f"):  # of null, true, false it has read the first letter
         at += 1
     return f"syntax error at line {line} near: {text[at:].split(chr(10))[0][:200]}"
-
-
-def explain(error: BaseException | None) -> str:
-    """What msgspec says, in Mesos' words where there are such."""
-    text = str(error)
-    what, _, where = text.partition(" - at `$")
-    path = where.rstrip("`").lstrip(".").removesuffix("[...]")
-    if missing := re.match(r"Object missing required field `(\w+)`", what):
-        return "Missing required fields: " + ".".join(filter(None, [path.replace("[...]", "[0]"), missing[1]]))
-    field = path.rsplit(".", 1)[-1]
-    if wrong := re.match(r"Expected `.*`, got `(\w+)`", what):
-        return f"Not expecting a JSON {_NAMES_OF_TYPES.get(wrong[1], wrong[1])} for field '{field}'"
-    if "base64" in what:
-        return f"Failed to base64 decode bytes field '{field}'"
-    return text
 
 
 def _json_name(value: object) -> str:

@@ -16,6 +16,7 @@ from mesos.core.messages import Opaque, OperationType, Resource
 from mesos.local.core import maintenance, metrics, old_views, operator_calls, role_settings
 from mesos.local.core.cluster import Answer, Cluster
 from mesos.local.core.flags import flags_view
+from mesos.local.core.json_words import explain
 from mesos.local.core.role_settings import Refusal
 
 
@@ -45,7 +46,7 @@ def answer(cluster: Cluster, request: Request) -> Answer:
     except Refusal as refusal:
         return Answer(status=refusal.status, text=str(refusal))
     except (ValueError, TypeError, AttributeError) as error:  # of the body's shape
-        return Answer(status=400, text=str(error))
+        return Answer(status=400, text=explain(error))
     if isinstance(found, Answer):
         return found
     return Answer(status=200) if found is None else Answer(status=200, body=found)
@@ -140,6 +141,8 @@ def _machine_up(cluster: Cluster, request: Request) -> None:
 def _set_quota(cluster: Cluster, request: Request) -> None:
     given = _object(request)
     guarantee = msgspec.convert(given.get("guarantee") or [], tuple[Resource, ...], strict=False)
+    if not guarantee:
+        raise Refusal("Failed to validate set quota request: QuotaInfo with empty 'guarantee'")
     role_settings.set_quota(cluster, given.get("role", ""), guarantee, bool(given.get("force")))
 
 

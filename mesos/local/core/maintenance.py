@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from mesos.core.messages import MachineID, Opaque, Unavailability
+from mesos.core.messages import MachineID, Message, Opaque, Unavailability
 from mesos.local.core import inverse_offers, membership
 from mesos.local.core.cluster import Cluster
 from mesos.local.core.known_agents import Machine
@@ -30,9 +30,13 @@ def _shown(machine: MachineID) -> str:
     )
 
 
+class _Schedule(Message, frozen=True):
+    windows: tuple[Window, ...] = ()
+
+
 def read_windows(schedule: Mapping[str, object]) -> tuple[Window, ...]:
     """Raises ValueError with Mesos' words, or msgspec's for what is no schedule."""
-    windows = msgspec.convert(schedule.get("windows") or [], tuple[Window, ...], strict=False)
+    windows = msgspec.convert(schedule, _Schedule, strict=False).windows
     seen: set[Machine] = set()
     for window in windows:
         if not window.machine_ids:
@@ -50,6 +54,8 @@ def read_windows(schedule: Mapping[str, object]) -> tuple[Window, ...]:
 
 def read_machines(machines: object) -> tuple[MachineID, ...]:
     """For /machine/down and /machine/up."""
+    if not isinstance(machines, Sequence | None) or isinstance(machines, str):
+        raise ValueError("Unexpected JSON type parsed")
     read = msgspec.convert(machines or [], tuple[MachineID, ...], strict=False)
     if not read:
         raise ValueError("List of machines is empty")

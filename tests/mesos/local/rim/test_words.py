@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesos.local.http_words import Refusal, explain, parse_json, parse_object, parse_scheduler_call
+from mesos.local.core.json_words import explain
+from mesos.local.http_words import Refusal, parse_json, parse_object, parse_scheduler_call
 from mesos.local.options import make_options, parse_options
 from thermos.errors import UserError
 
