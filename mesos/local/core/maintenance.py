@@ -103,9 +103,16 @@ def _tell_agents(cluster: Cluster, machine: Machine, unavailability: Unavailabil
         inverse_offers.set_unavailability(cluster, cluster.agents[name], unavailability)
 
 
+def _check_scheduled(cluster: Cluster, machine: MachineID) -> None:
+    """A machine of the schedule is in some mode but UP."""
+    if machine_of(machine) not in cluster.machines:
+        raise ValueError(f"Machine '{_shown(machine)}' is not part of a maintenance schedule")
+
+
 def bring_down(cluster: Cluster, machines: Sequence[MachineID]) -> None:
     """Raises ValueError where one does not drain; then nothing happened."""
     for machine in machines:
+        _check_scheduled(cluster, machine)
         if cluster.machines.get(machine_of(machine)) is not MachineMode.DRAINING:
             raise ValueError(f"Machine '{_shown(machine)}' is not in DRAINING mode and cannot be brought down")
     for machine in machines:
@@ -117,6 +124,7 @@ def bring_down(cluster: Cluster, machines: Sequence[MachineID]) -> None:
 def bring_up(cluster: Cluster, machines: Sequence[MachineID]) -> None:
     """Their part of the schedule is over. Raises ValueError where one is not down."""
     for machine in machines:
+        _check_scheduled(cluster, machine)
         if cluster.machines.get(machine_of(machine)) is not MachineMode.DOWN:
             raise ValueError(f"Machine '{_shown(machine)}' is not in DOWN mode and cannot be brought up")
     up = {machine_of(machine) for machine in machines}
