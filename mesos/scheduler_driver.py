@@ -153,7 +153,10 @@ class SchedulerDriver:
             raise Refused(self._session.reason)
 
     async def call(self, call: api.Call) -> None:
-        """Send it now; the framework's id is added. Raises NotSubscribed, CallRefused, CallFailed."""
+        """Send it now; the framework's id is added. Raises NotSubscribed, CallRefused, CallFailed.
+
+        Calls that are awaited one after the other reach the master in that order; others may overtake each other.
+        """
         if call.type in (api.CallType.SUBSCRIBE, api.CallType.TEARDOWN):
             raise Bug(f"{call.type} is no call to send so; run subscribes, teardown tears down")
         await self._send(call)

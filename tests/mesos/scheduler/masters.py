@@ -246,10 +246,10 @@ class FakeMaster:
 
 @asynccontextmanager
 async def master(
-    on_subscribe: Script, on_call: Script | None = None, tls: ssl.SSLContext | None = None
+    on_subscribe: Script, on_call: Script | None = None, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[FakeMaster]:
     fake = FakeMaster(on_subscribe, on_call)
-    server = await asyncio.start_server(fake.handle, "127.0.0.1", 0, ssl=tls, limit=2**20)
+    server = await asyncio.start_server(fake.handle, host, 0, ssl=tls, limit=2**20)
     fake.port = server.sockets[0].getsockname()[1]
     fake.scheme = "https" if tls is not None else "http"
     try:

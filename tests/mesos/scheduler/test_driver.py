@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import time
 
 import pytest
@@ -56,6 +57,23 @@ async def test_a_subscription_and_what_it_says() -> None:
         state = driven.driver.state()
         assert state["calls"] == {"KILL": 1} and state["failed_calls"] == {} and state["subscriptions"] == 1
     assert fake.connections == 2  # one for the stream, one for calls
+
+
+async def test_a_master_that_has_an_ipv6_address_only() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    async with master(good, host="::1") as fake, driving(f"[::1]:{fake.port}") as driven:
+        await driven.reach("SUBSCRIBED")
+        await driven.driver.call(api.revive())
+        assert fake.exchanges[0].headers["host"] == f"[::1]:{fake.port}"
+
+
+async def test_a_name_that_does_not_resolve_is_said_so() -> None:
+    async with driving("http://master.invalid:5050") as driven:
+        await driven.reach("WAITING")
+        assert driven.listener.all("problem")[0].startswith("cannot reach http://master.invalid:5050: ")
 
 
 async def test_the_listener_hears_who_the_master_is() -> None:
