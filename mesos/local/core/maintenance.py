@@ -104,8 +104,8 @@ def _tell_agents(cluster: Cluster, machine: Machine, unavailability: Unavailabil
 
 
 def _check_scheduled(cluster: Cluster, machine: MachineID) -> None:
-    """A machine of the schedule is in some mode but UP."""
-    if machine_of(machine) not in cluster.machines:
+    """A machine of the schedule is in some mode but UP; one with agents is known as UP."""
+    if machine_of(machine) not in cluster.machines and machine_of(machine) not in cluster.on_machine:
         raise ValueError(f"Machine '{_shown(machine)}' is not part of a maintenance schedule")
 
 

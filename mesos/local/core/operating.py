@@ -38,6 +38,7 @@ from mesos.local.core.operations import (
     operand,
     with_operand,
 )
+from mesos.local.core.resource_validation import problem_of_resources
 from mesos.local.core.resources import Resources
 
 #: Mesos' delays between repetitions: they double from ten seconds to ten minutes.
@@ -52,6 +53,9 @@ def from_framework(
     """The pool after it; the same where it was refused."""
     if operation.type not in SUPPORTED:
         refuse(cluster, framework, operation, f"Invalid {operation.type or 'UNKNOWN'} operation")
+        return pool
+    if operand(operation) and (wrong := problem_of_resources(operand(operation))) is not None:
+        refuse(cluster, framework, operation, f"Operation attempted with invalid resources: {wrong}")
         return pool
     operation = with_operand(operation, allocate_all(operand(operation), role))
     total = cluster.allocator.agents[agent.id].total

@@ -64,6 +64,8 @@ def problem_of_task(task: TaskInfo, framework: Framework, agent: Agent, offered:
         problem = "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"
     if problem is None and task.executor is not None:
         problem = _of_executor(task.executor, framework, agent)
+        if problem is None and task.executor.type not in ("", "CUSTOM"):
+            problem = "'ExecutorInfo.type' must be 'CUSTOM'"
     return problem or _of_resources(task, framework, agent, offered)
 
 
@@ -157,7 +159,7 @@ def _of_executor_type(executor: ExecutorInfo) -> str | None:
             return "'ExecutorInfo.container.type' must be 'MESOS' for 'DEFAULT' executor"
         if (container.get("mesos") or {}).get("image") is not None:
             return "'ExecutorInfo.container.mesos.image' must not be set for 'DEFAULT' executor"
-    elif executor.command is None:
+    elif executor.command is None and executor.type != "UNKNOWN":
         return "'ExecutorInfo.command' must be set for 'CUSTOM' executor"
     return None
 
