@@ -141,7 +141,12 @@ class _Worker:
     def _run(self) -> None:
         kept: Connection | None = None
         while (order := self.orders.get()) is not None:
-            kept = self._hold(order.number, kept)
+            try:
+                kept = self._hold(order.number, kept)
+            except OSError as error:  # no descriptor is left
+                kept = None
+                self._fail(order, f"cannot open a connection to {self._endpoint}: {error.strerror}")
+                continue
             if kept is not None:
                 self._carry_out(order, kept)
         if kept is not None:
@@ -166,6 +171,9 @@ class _Worker:
         return None
 
     def _carry_out(self, order: _Order, connection: Connection) -> None:
+        raise NotImplementedError
+
+    def _fail(self, order: _Order, text: str) -> None:
         raise NotImplementedError
 
 
@@ -194,10 +202,15 @@ class _Reader(_Worker):
         except Interrupted:
             pass  # whoever wanted that knows
         except Exception as error:  # the rim of this thread: whatever it is, the loop hears of it
-            kind = Kind.REFUSED if isinstance(error, UserError) else Kind.LOST
-            self._post(Happening(kind, number, _text(error)))
+            if isinstance(error, UserError):
+                self._post(Happening(Kind.REFUSED, number, str(error)))
+            else:
+                self._fail(order, _text(error))
         finally:
             connection.hang_up()
+
+    def _fail(self, order: _Order, text: str) -> None:
+        self._post(Happening(Kind.LOST, order.number, text))
 
     def _read(self, number: int, connection: Connection) -> None:
         records = RecordReader(self._terms.max_record)
@@ -224,9 +237,12 @@ class _Caller(_Worker):
         except Interrupted:
             pass  # whoever wanted that knows
         except Exception as error:  # the rim of this thread: whatever it is, the loop hears of it
-            self._post(Called(order.number, None, _text(error)))
+            self._fail(order, _text(error))
         else:
             self._post(Called(order.number, answer))
+
+    def _fail(self, order: _Order, text: str) -> None:
+        self._post(Called(order.number, None, text))
 
 
 def _declined(connection: int, answer: Answer) -> Happening:

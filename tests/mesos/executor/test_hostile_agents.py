@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 import time
@@ -355,3 +357,20 @@ def test_many_reconnects_leave_no_threads_and_no_descriptors() -> None:
         executor.until_told("subscribed", 41)
         assert len(executor.threads) == 2
         assert descriptors() <= before + 4
+
+
+def test_when_no_descriptor_is_left_it_waits_until_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    fired = 0
+    eventfd = os.eventfd
+
+    def none_left(*args: int) -> int:
+        nonlocal fired
+        fired += 1
+        if fired > 3:
+            return eventfd(*args)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "eventfd", none_left)
+    with serving(good) as agent, running(agent.port) as executor:
+        executor.until_told("subscribed")
+        assert executor.listener.of("problem")[0].endswith("Too many open files") and fired >= 3
