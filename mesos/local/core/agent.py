@@ -111,8 +111,15 @@ class Agent(AgentState):
     # --- the master ------------------------------------------------------------------------------------------------
 
     def from_master(self, message: FromMaster, now: Now) -> Effects:
-        _HEARD[type(message)](self, message, now)
+        if self._listens_to(message):
+            _HEARD[type(message)](self, message, now)
         return self.take_effects()
+
+    def _listens_to(self, message: FromMaster) -> bool:
+        """Before it is somebody, and while it looks for its executors, an agent has no ear for a master's orders."""
+        if self.phase is AgentPhase.RECOVERING:
+            return isinstance(message, Ping)
+        return self.disk.agent_id is not None or isinstance(message, AgentRegistered | Ping | ShutdownAgent)
 
     # --- executors -------------------------------------------------------------------------------------------------
 
@@ -249,12 +256,13 @@ class Agent(AgentState):
             self.disk.agent_id = message.agent_id
             self.disk.info = msgspec.structs.replace(self.config.info, id=message.agent_id)
         self.heard_at = now.mono
-        if not self.change(AgentChange.REGISTERED):
-            return
-        self.deadlines.drop(_REGISTER)
-        if self.options.master_ping_timeout_s is not None:
-            self.deadlines.set(_PING, now.mono + self.options.master_ping_timeout_s)
-        agent_forward.resume(self, now)
+        if self.change(AgentChange.REGISTERED):
+            self.deadlines.drop(_REGISTER)
+            if self.options.master_ping_timeout_s is not None:
+                self.deadlines.set(_PING, now.mono + self.options.master_ping_timeout_s)
+            agent_forward.resume(self, now)
+        if self.phase is AgentPhase.RUNNING:
+            agent_tasks.reconcile(self, message.reconcile, now)
 
     def _ping(self, message: Ping, now: Now) -> None:
         self.heard_at = now.mono
