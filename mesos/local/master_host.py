@@ -17,7 +17,7 @@ from mesos.core.scheduler_api import Call, Event
 from mesos.core.wire import encode
 from mesos.local.core.cluster import Answer, Effect, SendOperator
 from mesos.local.core.master import Master
-from mesos.local.core.protocol import CloseStream, FromAgent, FromMaster, SendAgent, SendEvent
+from mesos.local.core.protocol import CloseStream, FromAgent, FromMaster, Ping, SendAgent, SendEvent
 from mesos.local.faults import Parcel, Way
 from mesos.local.link import Link, Post
 from mesos.local.streams import Outbox
@@ -71,6 +71,7 @@ class MasterHost:
         self._timeline = post.timeline
         self._alarm = Alarm(self._timeline, self._ring)
         self._links: dict[str, Link] = {}
+        self._newest: dict[str, Link] = {}  # by address: pings find an agent that restarts before it is registered
         self._streams: dict[str, _Stream] = {}
         self._operators: dict[str, Outbox] = {}
         self._numbers = count()
@@ -81,12 +82,14 @@ class MasterHost:
     def open_link(self, agent: int, to_agent: Callable[[FromMaster], None]) -> Link:
         """A new connection of this agent; there is nothing said on it yet."""
         link = Link(f"agent{agent}#{next(self._numbers)}", agent, self._post, self._from_agent, to_agent)
-        self._links[link.name] = link
+        self._links[link.name] = self._newest[_address(link.name)] = link
         return link
 
     def close_link(self, link: Link) -> None:
         """The agent's end broke it; the master notices."""
         link.cut()
+        if self._newest.get(_address(link.name)) is link:
+            del self._newest[_address(link.name)]
         if self._links.pop(link.name, None) is not None and self.is_alive:
             self._did(self.master.link_broken(link.name, self._timeline.now()))
 
@@ -146,6 +149,7 @@ class MasterHost:
         for link in self._links.values():
             link.cut()
         self._links.clear()
+        self._newest.clear()
         for stream in tuple(self._streams.values()):
             stream.sink.break_off()
         self._streams.clear()
@@ -168,6 +172,8 @@ class MasterHost:
         match effect:
             case SendAgent(link=name, message=message):
                 link = self._links.get(name)
+                if link is None and isinstance(message, Ping):
+                    link = self._newest.get(_address(name))
                 if link is not None:
                     link.send_agent(message)
             case SendEvent(stream_id=stream_id, event=event):
@@ -196,6 +202,11 @@ class MasterHost:
             self._post.carry(parcel, stream_id, lambda: stream.sink.put(event))
         else:
             stream.sink.put(event)
+
+
+def _address(link: str) -> str:
+    """Of the agent at the other end; it stays the same when a connection does not."""
+    return link.partition("#")[0]
 
 
 def json_bytes(value: object) -> bytes:

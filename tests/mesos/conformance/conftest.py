@@ -75,7 +75,11 @@ class Clusters:
             target = RealMesos(kit, work_dir, port, wanted)
         else:
             target = EmbeddedMesos(work_dir, port, wanted)
-        await target.start()
+        try:
+            await target.start()
+        except BaseException:
+            await target.stop()
+            raise
         return target
 
     def stop(self) -> None:

@@ -300,8 +300,10 @@ async def test_one_id_is_one_task(mesos: Target) -> None:
 async def test_offers_of_one_agent_can_be_used_together(mesos: Target) -> None:
     async with Framework(mesos) as framework:
         offer = await framework.offer()
-        await framework.launch(offer, "t1", {"finish": 0}, resources=[scalar("cpus", 3), scalar("mem", 64)])
-        await framework.status("t1", TaskState.FINISHED)
+        await framework.launch(offer, "t1", resources=[scalar("cpus", 3), scalar("mem", 64)])
+        await framework.status("t1", TaskState.RUNNING)
+        await framework.wait_for(lambda: [o for o in framework.offers.values() if o.agent_id == offer.agent_id], "rest")
+        await framework.call(api.kill(TaskID(value="t1"), offer.agent_id))
 
         def two() -> list[str]:
             mine = [o.id.value for o in framework.offers.values() if o.agent_id == offer.agent_id]
