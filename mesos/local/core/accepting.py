@@ -10,6 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from mesos.core.messages import (
+    CommandInfo,
+    ExecutorID,
     ExecutorInfo,
     FrameworkID,
     LaunchGroup,
@@ -23,7 +25,7 @@ from mesos.core.scheduler_api import Accept
 from mesos.local.core import operating, protocol, statuses, task_validation
 from mesos.local.core.cluster import Cluster
 from mesos.local.core.frameworks import Framework
-from mesos.local.core.known_agents import Agent
+from mesos.local.core.known_agents import COMMAND_EXECUTOR, Agent
 from mesos.local.core.offers import forget_offer, refusal_of
 from mesos.local.core.operations import allocate_all
 from mesos.local.core.resources import Resources
@@ -145,7 +147,24 @@ def _launch(cluster: Cluster, framework: Framework, pool: Pool, task: TaskInfo) 
         _say(cluster, framework, task, TaskState.ERROR, Reason.TASK_INVALID, problem)
         return
     _take(cluster, framework, pool, task, task.executor)
+    if task.executor is None:
+        task = msgspec.structs.replace(task, executor=_command_executor(framework, task))
     cluster.tell(pool.agent, protocol.RunTask(framework=framework.info, task=task))
+
+
+def _command_executor(framework: Framework, task: TaskInfo) -> ExecutorInfo:
+    """Mesos' own program for a task that is only a command, under the name that Mesos gives it. Ours are not shipped
+    with one: as in a Mesos without it, such a task fails, unless somebody has put a `mesos-executor` on the path."""
+    return ExecutorInfo(
+        type="CUSTOM",
+        executor_id=ExecutorID(value=task.task_id.value),
+        framework_id=framework.framework_id,
+        command=CommandInfo(
+            value="exec mesos-executor", environment=task.command.environment if task.command else None
+        ),
+        name=f"{COMMAND_EXECUTOR}{task.task_id.value})",
+        source=task.task_id.value,
+    )
 
 
 def _launch_group(cluster: Cluster, framework: Framework, pool: Pool, operation: Operation) -> None:

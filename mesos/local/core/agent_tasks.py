@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mesos.core.executor_api import Data, Event, EventType, Kill
 from mesos.core.messages import (
     DurationInfo,
@@ -9,16 +11,18 @@ from mesos.core.messages import (
     FrameworkInfo,
     KillPolicy,
     Reason,
+    Source,
     TaskGroupInfo,
     TaskID,
     TaskInfo,
     TaskState,
+    TaskStatus,
 )
-from mesos.local.core import agent_executors, agent_statuses
+from mesos.local.core import agent_executors, agent_forward, agent_statuses
 from mesos.local.core.agent_disk import Drain, Executor, Framework
 from mesos.local.core.agent_state import AgentState
 from mesos.local.core.agent_states import AgentPhase, ExecutorState
-from mesos.local.core.protocol import DrainAgent, KillTask, MessageExecutor
+from mesos.local.core.protocol import DrainAgent, KillTask, MessageExecutor, TaskOf
 from thermos.clock import Now
 from thermos.errors import Bug
 
@@ -74,6 +78,30 @@ def _refuse(
         agent_statuses.say(agent, framework, task.task_id, state, reason, text, now, info.executor_id)
     if is_new:
         agent_executors.tell_exited(agent, framework, info.executor_id, agent_executors.NO_STATUS)
+
+
+# --- reconcile ----------------------------------------------------------------------------------------------------
+
+
+def reconcile(agent: AgentState, wanted: Iterable[TaskOf], now: Now) -> None:
+    """Tasks that the master knows and the agent did not mention when it registered again: their launch was lost, or
+    crossed the registration. The framework may be unknown here, too; its scheduler is told all the same."""
+    for task in wanted:
+        framework = agent.framework(task.framework_id.value)
+        key = task.framework_id.value, task.task_id.value
+        if (framework is not None and framework.executor_of(key[1]) is not None) or key in (agent.disk.streams or {}):
+            continue
+        status = TaskStatus(
+            task_id=task.task_id,
+            state=task.state,
+            reason=Reason.RECONCILIATION,
+            message="Reconciliation: task unknown to the agent",
+            source=Source.AGENT,
+            agent_id=agent.agent_id,
+            timestamp=now.wall,
+            uuid=agent.disk.new_uuid(),
+        )
+        agent_forward.record(agent, key[0], status, None, now)
 
 
 # --- kill ---------------------------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ from mesos.local.core.registry import Drain
 from mesos.local.core.resources import NONE, Resources
 from mesos.local.core.tasks import TaskRecord
 
+#: How the name of an executor begins that was made for a command task. It is in no master's books.
+COMMAND_EXECUTOR = "Command Executor (Task: "
+
 #: Hostname and IP address, as maintenance knows a machine.
 Machine = tuple[str, str]
 

@@ -15,7 +15,7 @@ from mesos.core.scheduler_api import Event, EventType, Failure
 from mesos.local.core import inverse_offers, operating, protocol, statuses, subscriptions, views
 from mesos.local.core.cluster import Cluster, Kind
 from mesos.local.core.frameworks import Framework
-from mesos.local.core.known_agents import Agent, Machine
+from mesos.local.core.known_agents import COMMAND_EXECUTOR, Agent, Machine
 from mesos.local.core.offers import take_back
 from mesos.local.core.operations import ENDED
 from mesos.local.core.registry import DrainState, LostAgent, MachineMode
@@ -132,6 +132,8 @@ def _adopt_executors(cluster: Cluster, agent: Agent, message: protocol.Reregiste
         framework = cluster.frameworks.get(info.framework_id.value if info.framework_id is not None else "")
         if framework is None or agent.executor(framework.id, info.executor_id.value) is not None:
             continue
+        if info.name.startswith(COMMAND_EXECUTOR):
+            continue
         resources = Resources.of(info.resources).filter(lambda key: not key.shared)
         cluster.allocator.allocate_to(framework.id, agent.id, resources)
         statuses.add_executor(agent, framework, info, resources)
@@ -181,7 +183,7 @@ def _reconnect(cluster: Cluster, agent: Agent, link: str, message: protocol.Rere
     agent.info = message.info
     told = {(task.framework_id.value, task.task_id.value) for task in message.tasks}
     missing = tuple(
-        protocol.TaskOf(framework_id=cluster.frameworks[name].framework_id, task_id=TaskID(value=record.id))
+        _task_of(cluster.frameworks[name], record.id)
         for name, of_framework in agent.tasks.items()
         for record in of_framework.values()
         if (name, record.id) not in told and not record.over and name in cluster.frameworks
@@ -206,6 +208,11 @@ def _reconnect(cluster: Cluster, agent: Agent, link: str, message: protocol.Rere
     _remind_of_drain(cluster, agent)
     cluster.allocator.set_active(agent.id, agent.offered)
     _start_pings(cluster, agent)
+
+
+def _task_of(framework: Framework, task: str) -> protocol.TaskOf:
+    state = statuses.old_or_new(framework, TaskState.DROPPED)
+    return protocol.TaskOf(framework_id=framework.framework_id, task_id=TaskID(value=task), state=state)
 
 
 def _adopt_strangers(cluster: Cluster, agent: Agent, message: protocol.ReregisterAgent) -> None:

@@ -123,14 +123,16 @@ class Pong(Message, frozen=True):
 
 
 class TaskOf(Message, frozen=True):
+    """`state` is what an agent that does not know it says: TASK_DROPPED, or TASK_LOST in the old tongue."""
+
     framework_id: FrameworkID
     task_id: TaskID
+    state: str
 
 
 class AgentRegistered(Message, frozen=True):
     """Also the answer to ReregisterAgent (with the same id). `reconcile` names tasks that the agent did not mention:
-    those that it does not know to this moment it reports as TASK_DROPPED (TASK_LOST without PARTITION_AWARE),
-    REASON_RECONCILIATION, "Reconciliation: task unknown to the agent", as a status update like any other."""
+    those that it does not know to this moment it reports as dropped, a status update like any other."""
 
     agent_id: AgentID
     reconcile: tuple[TaskOf, ...] = ()
