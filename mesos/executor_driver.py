@@ -125,6 +125,9 @@ class ExecutorDriver:
         self._messages: deque[bytes] = deque()
         self._call = 0  # number of the newest call
         self._calling: bytes | None = None  # what is under way: an update's uuid, b"" for a message
+        self._failures = 0  # calls that failed on end
+        self._call_after = -math.inf  # no call before: they pause
+        self._call_trouble = ""  # what was told of that
         self._wakes: list[float] = []  # heap of the timers that are set in the loop
         self._disk_retry = False  # a timer is set
         self._flush_until: float | None = None  # stopping: so long updates may still be acknowledged
@@ -211,6 +214,7 @@ class ExecutorDriver:
                 self._link.give_up(connection, self._call)
                 self._counts["messages cut off"] += self._calling == b""
                 self._calling = None
+                self._calls_go_on()
             case executor_session.Connect(connection):
                 self._subscribe(connection)
             case executor_session.Deliver(again):
@@ -314,7 +318,7 @@ class ExecutorDriver:
 
     def _say(self, now: Now) -> None:
         """Begin the next call, if none is under way."""
-        if self._calling is not None or self._session.phase is not Phase.SUBSCRIBED:
+        if self._calling is not None or self._session.phase is not Phase.SUBSCRIBED or now.mono < self._call_after:
             return
         status = self._ledger.take(now.mono)
         if status is not None:
@@ -332,15 +336,27 @@ class ExecutorDriver:
             return  # of an older connection
         uuid, self._calling = self._calling, None
         if answer is not None and answer.status < 300:
+            self._calls_go_on()
             self._ledger.sent(uuid, now.mono)
         else:
             what = "a message" if uuid == b"" else "a status update"
-            self._listener.problem(f"cannot send {what}: {answer.words if answer is not None else text}", now)
+            self._tell_call_trouble(f"cannot send {what}: {answer.words if answer is not None else text}", now)
             if answer is not None and answer.status == 400:
                 self._ledger.refused(uuid, now.mono)
             else:
-                self._ledger.failed(uuid, now.mono, self._fraction())
+                self._failures += 1
+                self._call_after = now.mono + acks.pause_s(self._failures, self._fraction())
+                self._ledger.failed(uuid, now.mono)
         self._settle(now)
+
+    def _calls_go_on(self) -> None:
+        self._failures, self._call_after, self._call_trouble = 0, -math.inf, ""
+
+    def _tell_call_trouble(self, text: str, now: Now) -> None:
+        """Once, however often it happens on end."""
+        if text != self._call_trouble:
+            self._call_trouble = text
+            self._listener.problem(text, now)
 
     # --- the journal ---
 
@@ -391,8 +407,11 @@ class ExecutorDriver:
     def _wake_later(self) -> None:
         """The loop's timers can't be taken back: one that comes too early looks and asks for the next."""
         wakes = [self._session.next_wake]
-        if self._session.phase is Phase.SUBSCRIBED and self._calling is None and self._ledger.next_wake is not None:
-            wakes.append(self._ledger.next_wake)  # while a call is under way its answer is what to wait for
+        if self._session.phase is Phase.SUBSCRIBED and self._calling is None:  # else its answer is what to wait for
+            if self._ledger.next_wake is not None:
+                wakes.append(max(self._ledger.next_wake, self._call_after))
+            if self._ledger.has_ready or self._messages:
+                wakes.append(self._call_after)
         if self._flush_until is not None:
             wakes.append(self._flush_until)
         when = min(wakes)

@@ -4,6 +4,8 @@ An agent acknowledges an update when it has it on its own disk. Until then the e
 when the call failed or no acknowledgement came, and part of every SUBSCRIBE. A task is kept until the first of its
 updates is acknowledged: before that an agent that was killed might not know that we got it.
 
+When a call fails all calls pause, for it is mostly the agent that is unwell; then each task has its turn again.
+
 Order is kept per task by sending a task's next update only after the one before it was acknowledged. (An agent
 acknowledges within milliseconds; only so can a call that got lost never let RUNNING overtake FINISHED.) Tasks do not
 wait for each other. An update that the agent calls bad (400) is skipped until the next SUBSCRIBE: its task's later
@@ -23,8 +25,9 @@ from enum import StrEnum
 from mesos.core.executor_api import Acknowledged
 from mesos.core.messages import Message, TaskInfo, TaskStatus
 
-#: Pauses between two tries of one update: from the first to the last, doubled each time.
-RETRY_S, RETRY_CAP_S = 0.25, 10.0
+#: Pauses after failed calls: the first, doubled up to the last. Not long: an agent that recovers lets executors
+#: subscribe at once, but answers 503 to everything else for some seconds more.
+PAUSE_S, PAUSE_CAP_S = 0.25, 2.0
 
 #: How long an acknowledgement is waited for; doubled up to the cap each time it does not come.
 ACK_S, ACK_CAP_S = 10.0, 300.0
@@ -70,6 +73,11 @@ def updated(status: TaskStatus) -> Record:
 
 def acknowledged(ack: Acknowledged) -> Record:
     return Record(type=RecordType.ACKNOWLEDGED, acknowledged=ack)
+
+
+def pause_s(failures: int, random: float) -> float:
+    """After so many failed calls on end."""
+    return min(PAUSE_S * 2.0 ** min(failures - 1, 20), PAUSE_CAP_S) * (0.5 + random / 2)
 
 
 class _Entry:
@@ -144,13 +152,16 @@ class Ledger:
         """The agent has the call. If no acknowledgement comes it is said again."""
         entry = self._order.get(uuid)
         if entry is not None and not entry.refused:
-            self._wait(entry, now, now + min(ACK_S * 2**entry.tries, ACK_CAP_S))
+            entry.due = now + min(ACK_S * 2**entry.tries, ACK_CAP_S)
+            entry.tries += 1
+            self._look_at(entry.status.task_id.value, now)
 
-    def failed(self, uuid: bytes, now: float, random: float) -> None:
-        """Nobody knows whether the agent has it."""
+    def failed(self, uuid: bytes, now: float) -> None:
+        """Nobody knows whether the agent has it: it is said again, when the others had their turn."""
         entry = self._order.get(uuid)
         if entry is not None:
-            self._wait(entry, now, now + min(RETRY_S * 2**entry.tries, RETRY_CAP_S) * (0.5 + random / 2))
+            entry.due = -math.inf
+            self._look_at(entry.status.task_id.value, now)
 
     def refused(self, uuid: bytes, now: float) -> None:
         """The agent will not have it, now or ever; the next SUBSCRIBE says it once more."""
@@ -212,11 +223,6 @@ class Ledger:
         else:
             self._look_at(task_id, -math.inf)
         return Fold.SETTLED
-
-    def _wait(self, entry: _Entry, now: float, until: float) -> None:
-        entry.tries += 1
-        entry.due = until
-        self._look_at(entry.status.task_id.value, now)
 
     def _head(self, task_id: str) -> _Entry | None:
         return next((entry for entry in self._queues.get(task_id, {}).values() if not entry.refused), None)

@@ -6,13 +6,14 @@ from mesos.core import acks
 from mesos.core.acks import (
     ACK_CAP_S,
     ACK_S,
-    RETRY_CAP_S,
-    RETRY_S,
+    PAUSE_CAP_S,
+    PAUSE_S,
     Fold,
     Ledger,
     Record,
     acknowledged,
     launched,
+    pause_s,
     updated,
 )
 from mesos.core.executor_api import Acknowledged
@@ -50,19 +51,18 @@ def test_the_next_update_of_a_task_waits_for_the_acknowledgement_of_the_one_befo
     assert ledger.take(0) == A2
 
 
-def test_a_failed_call_is_tried_again_later_and_later() -> None:
-    ledger, now, pauses = ledger_of(A1, A2), 0.0, []
-    for _ in range(12):
-        assert ledger.take(now) == A1
-        assert ledger.next_wake is None
-        ledger.failed(A1.uuid, now, 0.999999)
-        assert ledger.take(now) is None
-        wake = ledger.next_wake
-        assert wake is not None
-        pauses.append(round(wake - now, 6))
-        now = wake
+def test_a_failed_call_is_tried_again_after_the_others() -> None:
+    ledger = ledger_of(A1, A2, B1)
+    assert ledger.take(0) == A1
+    ledger.failed(A1.uuid, 0)
+    assert [ledger.take(0), ledger.take(0), ledger.take(0)] == [B1, A1, None]
+
+
+def test_pauses_grow_up_to_the_cap() -> None:
+    pauses = [pause_s(failures, 0.999999) for failures in range(1, 100)]
     assert pauses == sorted(pauses)
-    assert abs(pauses[0] - RETRY_S) < 0.001 and abs(pauses[-1] - RETRY_CAP_S) < 0.001
+    assert abs(pauses[0] - PAUSE_S) < 0.001 and abs(pauses[-1] - PAUSE_CAP_S) < 0.001
+    assert pause_s(1, 0.0) == PAUSE_S / 2
 
 
 def test_without_an_acknowledgement_it_is_said_again() -> None:
@@ -130,7 +130,7 @@ def test_an_acknowledgement_that_overtakes_the_answer_of_its_call() -> None:
     settle(ledger, A1)
     assert ledger.take(0) == A2
     ledger.sent(A1.uuid, 0)
-    ledger.failed(A1.uuid, 0, 0.5)
+    ledger.failed(A1.uuid, 0)
     ledger.refused(A1.uuid, 0)
     assert ledger.updates == (A2,)
 

@@ -81,7 +81,9 @@ def test_messages_are_said_once_and_never_without_a_subscription() -> None:
     stage.driver.message(b"one")
     stage.driver.message(b"two")
     stage.loop.settle()
-    assert [stage.answer(500).message, stage.answer().message] == [message(b"one").message, message(b"two").message]
+    first = stage.answer(500)
+    stage.loop.advance(0.25)
+    assert [first.message, stage.answer().message] == [message(b"one").message, message(b"two").message]
     assert stage.link.waiting is None
     assert stage.listener.of("problem")[1:] == ["cannot send a message: 500 Reason"]
 
@@ -116,6 +118,27 @@ def test_a_failed_call_is_sent_again_and_order_is_kept() -> None:
         stage.hear(ack(said))
     assert stage.driver.pending == ()
     assert len(stage.listener.of("problem")) == 1
+
+
+def test_while_an_agent_recovers_all_calls_pause_and_it_is_told_once() -> None:
+    """A real one lets executors subscribe at once, and answers 503 to everything else for seconds."""
+    stage = subscribed()
+    for n in range(50):
+        stage.update(f"t{n}")
+    started, calls = stage.now.mono, 0
+    while stage.now.mono < started + 15:
+        if stage.link.waiting is not None:
+            calls += 1
+            stage.answer(503, "Agent has not finished recovery")
+        stage.loop.advance(0.1)
+    assert 8 <= calls <= 20
+    assert len(stage.listener.of("problem")) == 1
+    stage.loop.advance(2.0)
+    for _ in range(50):
+        call = stage.answer()
+        assert call.update is not None
+        stage.hear(ack(call.update.status))
+    assert stage.driver.pending == ()
 
 
 @pytest.mark.parametrize("code", [401, 403, 500, 503])
