@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from enum import Enum
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mesos.core.acks import ACK_CAP_S, Fold, Ledger, Record, RecordType
+from mesos.core.acks import ACK_CAP_S, PAUSE_CAP_S, Fold, Ledger, Record, RecordType
 from mesos.core.executor_api import Call
 from mesos.core.executor_session import Phase
 from mesos.core.messages import TaskStatus
@@ -47,12 +48,23 @@ class Agent:
             known.append(status)
 
 
+class Fate(Enum):
+    """Of a call."""
+
+    FINE = "arrives, is answered and acknowledged"
+    UNACKNOWLEDGED = "arrives and is answered"
+    ANSWER_LOST = "arrives, and nobody knows"
+    LOST = "does not arrive"
+
+
 class Crash(Exception):
     """The executor is gone."""
 
 
 class World(RuleBasedStateMachine):
     folder: Path
+    fates: Counter[Fate] = Counter()
+    crashes = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +74,6 @@ class World(RuleBasedStateMachine):
         self.said: dict[str, list[TaskStatus]] = {name: [] for name in TASKS}
         self.settled: Counter[bytes] = Counter()
         self.dies_after: int | None = None  # bytes of the journal that are still written
-        self.crashes = 0
         self.begin()
 
     @initialize()
@@ -87,10 +98,14 @@ class World(RuleBasedStateMachine):
 
     def crash(self) -> None:
         """What it had in memory is gone; what it had written is not."""
-        self.crashes += 1
+        World.crashes += 1
         self.begin()
 
-    @rule(name=st.sampled_from(TASKS), count=st.integers(1, 3), dies_after=st.none() | st.integers(0, 900))
+    @rule(
+        name=st.sampled_from(TASKS),
+        count=st.integers(1, 3),
+        dies_after=st.one_of(st.none(), st.none(), st.none(), st.integers(0, 900)),
+    )
     def update(self, name: str, count: int, dies_after: int | None) -> None:
         self.dies_after = dies_after
         try:
@@ -107,9 +122,10 @@ class World(RuleBasedStateMachine):
         finally:
             self.dies_after = None
 
-    @rule()
-    def executor_dies(self) -> None:
-        self.crash()
+    @rule(dice=st.integers(1, 4))
+    def executor_dies(self, dice: int) -> None:
+        if dice == 4:
+            self.crash()
 
     @rule(seconds=st.floats(0, 3))
     def time_passes(self, seconds: float) -> None:
@@ -150,20 +166,30 @@ class World(RuleBasedStateMachine):
             self.agent.launched.append(name)
             self.stage.hear(launch(name))
 
-    @precondition(lambda self: self.is_subscribed() and self.link.waiting is not None)
-    @rule(arrives=st.booleans(), answered=st.booleans(), acknowledges=st.booleans())
-    def call(self, arrives: bool, answered: bool, acknowledges: bool) -> None:
+    @rule(fates=st.lists(st.sampled_from(Fate), min_size=1, max_size=6))
+    def calls(self, fates: list[Fate]) -> None:
+        """What becomes of the next calls."""
+        if self.is_connecting():
+            self.accept()
+        for fate in fates:
+            if self.is_subscribed() and self.link.waiting is None:
+                self.stage.loop.advance(PAUSE_CAP_S)
+            if self.is_subscribed() and self.link.waiting is not None:
+                self.call(fate)
+
+    def call(self, fate: Fate) -> None:
         call: Call = self.link.waiting
         assert call.update is not None
-        if arrives:
+        self.fates[fate] += 1
+        if fate is not Fate.LOST:
             self.agent.take(call.update.status)
-        if arrives and answered:
-            self.stage.answer()
-            if acknowledges:
-                self.acknowledge(call.update.status)
-        else:
+        if fate in (Fate.LOST, Fate.ANSWER_LOST):
             self.link.break_call()
             self.stage.loop.settle()
+            return
+        self.stage.answer()
+        if fate is Fate.FINE:
+            self.acknowledge(call.update.status)
 
     @precondition(is_subscribed)
     @rule(name=st.sampled_from(TASKS), times=st.integers(1, 2))
@@ -180,9 +206,10 @@ class World(RuleBasedStateMachine):
         self.agent.acknowledged[status.task_id.value] += len(settled)
 
     @precondition(is_subscribed)
-    @rule()
-    def connection_breaks(self) -> None:
-        self.stage.lose()
+    @rule(dice=st.integers(1, 3))
+    def connection_breaks(self, dice: int) -> None:
+        if dice == 3:
+            self.stage.lose()
 
     def check_tasks(self, call: Call) -> None:
         """A task of which no update was acknowledged is told: the agent may not know that we have it."""
@@ -212,7 +239,7 @@ class World(RuleBasedStateMachine):
             if self.is_connecting():
                 self.accept()
             elif self.is_subscribed() and self.link.waiting is not None:
-                self.call(True, True, True)
+                self.call(Fate.FINE)
             elif self.is_subscribed() and self.stage.driver.pending:
                 for name in TASKS:
                     self.acknowledge_something(name, 1)
@@ -227,11 +254,12 @@ class World(RuleBasedStateMachine):
 
 
 def run(folder: Path, examples: int, steps: int) -> None:
-    World.folder = folder
+    World.folder, World.fates, World.crashes = folder, Counter(), 0
     wanted = settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(World, settings=wanted)
+    assert World.crashes > examples / 2 and min(World.fates[fate] for fate in Fate) > examples / 2
 
 
 def test_no_update_is_lost_or_overtaken(tmp_path: Path) -> None:
