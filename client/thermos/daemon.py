@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from client.exits import echo_lines
-from client.render import duration, printable
+from client.render import duration
 from client.thermos.orders import Orders, orders_path, runner_words, save_orders
 from thermos.clock import now
 from thermos.core.records import Owner
@@ -30,6 +30,7 @@ from thermos.monitor.follow import TaskView, read_task
 from thermos.monitor.watch import Watch
 from thermos.paths import TaskPaths
 from thermos.recovery import describe_difference, load_active
+from thermos.words import printable
 
 LOG = "runner.log"
 

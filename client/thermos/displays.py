@@ -17,13 +17,13 @@ from client.terminal import Frame, paint_line
 from client.thermos.live import live_lines
 from client.thermos.meters import Meters
 from client.thermos.plain import event_line
-from client.thermos.tails import tail_lines
 from client.thermos.view import View
 from thermos.clock import Now
 from thermos.core.fold import Applied, Run, TaskRecord
 from thermos.core.records import AnyRecord, Exited
 from thermos.core.states import Outcome, ProcessState
 from thermos.model import TaskSpec
+from thermos.monitor.last_lines import tail_lines
 from thermos.monitor.watch import Watch
 
 #: A live tree is drawn at most so often (seconds), and once a second while a clock runs.

@@ -14,13 +14,13 @@ import msgspec
 
 from client.context import hostname
 from client.exits import echo_lines
-from client.render import printable
 from client.thermos.options import config_options, output_option
 from client.thermos.ports import parse_ports
 from client.thermos.target import Target, compile_target, load_target
 from client.thermos.view import graph_levels
 from thermos.host.users import current_user
 from thermos.model import ProcessSpec, TaskSpec
+from thermos.words import printable
 
 EPILOG = """
 \b

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from client.render import clock_time, countdown, duration, plural, some_of
-from client.thermos.view import ending_of, failures_note
+from client.thermos.view import failures_note
 from thermos.core.fold import Applied, Run, TaskRecord
 from thermos.core.planner import Standing, standing
 from thermos.core.records import (
@@ -22,6 +22,7 @@ from thermos.core.records import (
 )
 from thermos.core.states import Outcome, ProcessState, TaskState
 from thermos.model import ProcessSpec
+from thermos.words import ending_of
 
 Specs = Mapping[str, ProcessSpec]
 

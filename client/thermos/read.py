@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from client.exits import echo_lines
-from client.render import date_time, duration, ending_words, plural, printable, setup_words
+from client.render import date_time, duration, plural
 from client.thermos.chosen import found_tasks, pick_task
 from client.thermos.options import output_option, search_options
 from client.thermos.suggest import task_ids
@@ -22,6 +22,7 @@ from thermos.core.records import AnyRecord, BadLine, CoordinatorRecord, Line, Re
 from thermos.core.states import Outcome
 from thermos.errors import Exit, HostError
 from thermos.host.checkpoint import TORN
+from thermos.words import ending_words, printable, setup_words
 
 EPILOG = """
 \b

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from client.exits import complain, echo_lines
-from client.render import duration, plural, setup_words
+from client.render import duration, plural
 from client.thermos.chosen import Chosen, NotFound, choose_task, pick_name
 from client.thermos.minding import check_ours, check_under_way, send_wishes
 from client.thermos.options import output_option, search_options
@@ -25,6 +25,7 @@ from thermos.host.kernel import Kernel
 from thermos.model import TaskSpec
 from thermos.monitor.follow import Attendance, Follower, TaskView
 from thermos.monitor.watch import Watch
+from thermos.words import setup_words
 
 EPILOG = """
 \b

@@ -15,7 +15,7 @@ from client.render import date_time, duration, plural
 from client.thermos.options import inherited, output_option, search_options
 from client.thermos.suggest import task_ids
 from client.thermos.tasks import KnownTask, matcher, plan_of, read_tasks
-from client.thermos.view import Row, View, ending_of
+from client.thermos.view import Row, View
 from thermos.clock import Now, now
 from thermos.core.fold import ProcessRecord, Run, TaskRecord
 from thermos.core.records import Header
@@ -24,6 +24,7 @@ from thermos.errors import Exit
 from thermos.host.kernel import Kernel
 from thermos.monitor.detect import find_tasks
 from thermos.monitor.follow import Attendance, TaskView
+from thermos.words import ending_of
 
 SORTS = ("id", "started", "ended")
 

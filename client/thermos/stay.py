@@ -20,7 +20,6 @@ from client.thermos.orders import Orders, decode_orders, save_orders
 from client.thermos.session import Ended, Session
 from client.thermos.streams import Follow
 from client.thermos.summary import EXIT_OF, render_summary, summary_json
-from client.thermos.tails import tail_lines
 from client.thermos.view import View
 from thermos.clock import now
 from thermos.core.fold import Run, TaskRecord
@@ -29,6 +28,7 @@ from thermos.host.kernel import Kernel
 from thermos.host.spawn import Settings
 from thermos.model import LogDestination
 from thermos.monitor.follow import TaskView, read_task
+from thermos.monitor.last_lines import tail_lines
 from thermos.recovery import own_task
 from thermos.runner import Runner
 

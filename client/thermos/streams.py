@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.output import Output
-from client.render import pad, printable, width_of
+from client.render import pad, width_of
 from client.terminal import STYLES
 from client.thermos.displays import STUCK_GAP
 from client.thermos.plain import event_line
@@ -24,6 +24,7 @@ from thermos.core.states import ProcessState
 from thermos.model import TaskSpec
 from thermos.monitor.logs import STREAMS, LogReader, log_of
 from thermos.monitor.watch import Watch
+from thermos.words import printable
 
 #: (process, run)
 Key = tuple[str, int]

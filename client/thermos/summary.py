@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from client.render import duration, plural
-from client.thermos.tails import log_path
-from client.thermos.view import ending_of
+from thermos.core.failures import Failure, failures
 from thermos.core.fold import ProcessRecord, Run, TaskRecord
 from thermos.core.states import ProcessState, TaskState
 from thermos.errors import Exit
 from thermos.model import TaskSpec
+from thermos.monitor.last_lines import log_path
+from thermos.words import ending_of
 
 #: So many failures are told in full.
 _SHOWN = 10
@@ -28,40 +28,6 @@ EXIT_OF = {
 
 #: (run, stream) -> its last lines
 Tail = Callable[[Run], list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A process whose last run did not end well, by itself."""
-
-    process: str
-    run: Run
-    runs: int
-
-
-def failures(spec: TaskSpec, task: TaskRecord) -> list[Failure]:
-    """In the order of the task. What was stopped because the task ended did not fail."""
-    found = []
-    for process in spec.processes:
-        record = task.processes.get(process.name)
-        last = record.last if record is not None else None
-        if record is not None and last is not None and _went_wrong(last, task):
-            found.append(Failure(process.name, last, record.total))
-    return found
-
-
-def _went_wrong(run: Run, task: TaskRecord) -> bool:
-    if run.state is ProcessState.LOST:
-        return True
-    if run.state is ProcessState.KILLED or (run.state is ProcessState.FAILED and run.receipt is not None):
-        return run.receipt is None and not _while_ending(run, task)
-    return run.state is ProcessState.FAILED
-
-
-def _while_ending(run: Run, task: TaskRecord) -> bool:
-    """It ended after the task had begun to."""
-    cleaning = next((s.at for s in task.history if s.state is TaskState.CLEANING), None)
-    return cleaning is not None and run.ended_at >= cleaning
 
 
 def totals(task: TaskRecord) -> tuple[int, int]:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from client.render import countdown, ending_words, plural, setup_words, some_of
+from client.render import countdown, plural, some_of
 from thermos.clock import Now
 from thermos.core.fold import Run, TaskRecord
 from thermos.core.graph import build_graph
 from thermos.core.planner import Planner, Standing
 from thermos.core.states import ProcessState, TaskState
 from thermos.model import ProcessSpec, TaskSpec
+from thermos.words import ending_of
 
 
 class Mark(StrEnum):
@@ -75,15 +76,6 @@ def graph_levels(spec: TaskSpec) -> dict[str, int]:
             if not waits[after]:
                 free.append(after)
     return levels
-
-
-def ending_of(run: Run) -> str:
-    """How a run that did not succeed ended."""
-    if run.stage:
-        return setup_words(run.stage, run.errno, run.detail)
-    if run.state is ProcessState.LOST:
-        return f"lost: {run.detail}" if run.detail else "lost"
-    return ending_words(run.code, run.signal)
 
 
 class View:

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from client.render import (
-    countdown,
-    duration,
-    ending_words,
-    fit,
-    pad,
-    plural,
-    printable,
-    running_clock,
-    setup_words,
-    signal_name,
-    some_of,
-    width_of,
-)
+from client.render import countdown, duration, fit, pad, plural, running_clock, some_of, width_of
+from thermos.words import ending_words, printable, setup_words, signal_name
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from client.render import printable
 from thermos.monitor.logs import log_of
+from thermos.words import printable
 
 #: As much of the end of a file as is looked at.
 _TAIL_BYTES = 16 * 1024
