@@ -286,15 +286,17 @@ class Agent(AgentState):
     def _acknowledge(self, message: AcknowledgeUpdate, now: Now) -> None:
         task_id = message.task_id.value
         key = message.framework_id.value, task_id
-        if agent_forward.acknowledged(self, key, message.uuid, now) is not Acknowledgement.DONE:
-            return
+        outcome = agent_forward.acknowledged(self, key, message.uuid, now)
         framework = self.framework(message.framework_id.value)
-        executor = framework.executor_of(task_id) if framework is not None else None
-        if framework is None or executor is None:
+        if framework is None or outcome is Acknowledgement.UNEXPECTED:
             return
-        agent_statuses.complete_task(self, executor, task_id)
-        if executor.state is ExecutorState.TERMINATED and not executor.has_incomplete_tasks:
-            agent_executors.remove(self, framework, executor)
+        executor = framework.executor_of(task_id)
+        if executor is None:  # of a task that nobody has here
+            agent_executors.remove_if_idle(self, framework)
+        elif outcome is Acknowledgement.DONE:
+            agent_statuses.complete_task(self, executor, task_id)
+            if executor.state is ExecutorState.TERMINATED and not executor.has_incomplete_tasks:
+                agent_executors.remove(self, framework, executor)
 
     def _shutdown_executor(self, message: ShutdownExecutor, now: Now) -> None:
         framework = self.framework(message.framework_id.value)

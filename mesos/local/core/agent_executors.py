@@ -249,7 +249,12 @@ def remove(agent: AgentState, framework: Framework, executor: Executor) -> None:
 
 
 def remove_if_idle(agent: AgentState, framework: Framework) -> None:
+    """It has no executors, and everything that was said of tasks that never came to one is known to it. (A real agent
+    does not wait for that; then a TASK_DROPPED can get lost.)"""
     if framework.executors or agent.disk.frameworks is None:
+        return
+    ends = framework.is_terminating or agent.phase is AgentPhase.TERMINATING
+    if not ends and agent_forward.has_pending(agent, framework.id):
         return
     if agent.disk.frameworks.pop(framework.id, None) is None:
         return

@@ -84,6 +84,10 @@ def resume(agent: AgentState, now: Now, framework_id: str | None = None) -> None
             _forward(agent, stream, agent.options.update_retry_min_s, now)
 
 
+def has_pending(agent: AgentState, framework_id: str) -> bool:
+    return any(s.pending for s in (agent.disk.streams or {}).values() if s.framework_id == framework_id)
+
+
 def pause(agent: AgentState) -> None:
     for key in agent.disk.streams or ():
         agent.deadlines.drop(("update", *key))

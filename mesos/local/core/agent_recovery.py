@@ -9,16 +9,17 @@ An agent that was configured otherwise may not come back: it would confuse those
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import msgspec
 
-from mesos.core.messages import ContainerID
+from mesos.core.messages import AgentInfo, ContainerID
 from mesos.local.core import agent_executors, agent_forward
 from mesos.local.core.agent_disk import Executor, Framework
 from mesos.local.core.agent_state import AgentState
 from mesos.local.core.agent_states import AgentChange, ExecutorState
 from mesos.local.core.protocol import EndAgent, KillContainer
+from mesos.local.core.resources import Resources
 from thermos.clock import Now
 
 TIMEOUT = "re-registration"
@@ -33,13 +34,8 @@ def recover(agent: AgentState, alive: Collection[str], now: Now) -> None:
     if problem is not None:
         agent.out.append(EndAgent(reason=problem))
         return
-    for framework, executor in agent.disk.executors():
-        if framework.info.checkpoint and not framework.is_terminating and not _is_over(executor):
-            _recover_executor(agent, framework, executor)
-        else:
-            framework.executors.pop(executor.id)
     for framework in tuple((agent.disk.frameworks or {}).values()):
-        agent_executors.remove_if_idle(agent, framework)
+        _recover_framework(agent, framework)
     _forget_streams(agent)
     known = agent.executors_by_container or {}
     for orphan in sorted(set(alive) - set(known)):
@@ -63,6 +59,18 @@ def give_up_waiting(agent: AgentState, now: Now) -> None:
 
 def _finish(agent: AgentState) -> None:
     agent.change(AgentChange.RECOVERED)
+
+
+def _recover_framework(agent: AgentState, framework: Framework) -> None:
+    is_kept = framework.info.checkpoint and not framework.is_terminating
+    for executor in tuple(framework.executors.values()):
+        if is_kept and not _is_over(executor):
+            _recover_executor(agent, framework, executor)
+        else:
+            del framework.executors[executor.id]
+    if not is_kept:
+        agent_forward.close_streams_of(agent, framework.id)
+    agent_executors.remove_if_idle(agent, framework)
 
 
 def _is_over(executor: Executor) -> bool:
@@ -90,21 +98,31 @@ def _forget_streams(agent: AgentState) -> None:
 
 
 def incompatibility(agent: AgentState) -> str | None:
-    """Why an agent with this configuration can't be the one that it was, in Mesos' words."""
-    former = agent.disk.info
-    if former is None:
+    """Why an agent with this configuration can't be the one that it was."""
+    if agent.disk.info is None:
         return None
-    agent_id = agent.disk.agent_id
-    current = msgspec.structs.replace(agent.config.info, id=agent_id)
-    for name in ("hostname", "port", "attributes", "resources", "domain"):
-        before, after = getattr(former, name), getattr(current, name)
-        if before != after:
+    former, current = _shown(agent.disk.info), _shown(agent.config.info)
+    for name, before in former.items():
+        if current[name] != before:
             return (
-                "Failed to perform recovery: Incompatible agent info detected.\n"
-                f"{_capitalised(name)} changed from {before} to {after}"
+                "Failed to perform recovery: Incompatible agent info detected: "
+                f"{name} changed from {before!r} to {current[name]!r}"
             )
     return None
 
 
-def _capitalised(name: str) -> str:
-    return name[0].upper() + name[1:]
+def _shown(info: AgentInfo) -> dict[str, str]:
+    """What has to stay, as texts that are equal where the order does not matter."""
+    attributes = sorted(f"{name}:{value}" for name, value in _values(info))
+    return {
+        "hostname": info.hostname,
+        "port": str(info.port),
+        "attributes": ";".join(attributes),
+        "resources": "; ".join(sorted(str(Resources.of(info.resources)).split("; "))),
+        "domain": str(info.domain),
+    }
+
+
+def _values(info: AgentInfo) -> Iterator[tuple[str, object]]:
+    for a in info.attributes:
+        yield a.name, a.text.value if a.text is not None else msgspec.to_builtins(a.scalar or a.ranges or a.set)
