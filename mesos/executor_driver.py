@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,17 @@ import msgspec
 
 from mesos.core import acks, executor_session
 from mesos.core.acks import Fold, Record
-from mesos.core.executor_api import Acknowledged, Event, EventType, Speaker, Subscribed
+from mesos.core.executor_api import (
+    Acknowledged,
+    Data,
+    Event,
+    EventType,
+    Kill,
+    Launch,
+    LaunchGroup,
+    Speaker,
+    Subscribed,
+)
 from mesos.core.executor_session import Happening, Kind, Phase, Session, Terms
 from mesos.core.messages import (
     ExecutorID,
@@ -36,9 +46,9 @@ from mesos.core.messages import (
 )
 from mesos.core.wire import BadMessage, encode
 from mesos.executor_book import Book
+from mesos.executor_calls import Calls
 from mesos.executor_environment import ExecutorEnvironment
 from mesos.executor_link import Called, Headers, Heard, Link, LinkTerms, Post, Report, ThreadLink
-from mesos.http1 import Answer
 from mesos.journal import Write
 from thermos.clock import Now
 from thermos.errors import Bug, HostError
@@ -122,17 +132,12 @@ class ExecutorDriver:
         self._ledger = self._book.ledger
         self._session = Session(_terms(environment, options))
         self._offered: tuple[bytes, ...] = ()  # uuids that the SUBSCRIBE under way holds
-        self._messages: deque[bytes] = deque()
-        self._call = 0  # number of the newest call
-        self._calling: bytes | None = None  # what is under way: an update's uuid, b"" for a message
-        self._failures = 0  # calls that failed on end
-        self._call_after = -math.inf  # no call before: they pause
-        self._call_trouble = ""  # what was told of that
         self._wakes: list[float] = []  # heap of the timers that are set in the loop
         self._disk_retry = False  # a timer is set
         self._flush_until: float | None = None  # stopping: so long updates may still be acknowledged
         self._counts: Counter[str] = Counter()
         self._link = make_link(environment, options, self._post)
+        self._calls = Calls(self._ledger, self._speaker, options.max_messages, self._link.call)
 
     # --- for the executor ---
 
@@ -148,6 +153,8 @@ class ExecutorDriver:
 
     def update(self, status: TaskStatus, now: Now) -> TaskStatus:
         """Say it until it is acknowledged. What it lacks is filled in: uuid, timestamp, source, executor id."""
+        if self._session.phase is Phase.IDLE:
+            raise Bug("an executor driver is started before it is told updates")
         if self._session.phase is Phase.ENDED:
             raise HostError(f"cannot send {status.state} of {status.task_id.value}: the executor's driver has ended")
         if len(self._ledger) >= acks.MAX_PENDING:
@@ -193,9 +200,9 @@ class ExecutorDriver:
             "doomed": self._session.doomed,
             "unacknowledged_updates": len(self._ledger),
             "unacknowledged_tasks": len(self._ledger.tasks),
-            "messages": len(self._messages),
+            "messages": self._calls.messages,
             "journal": self._book.trouble or "ok",
-            "counts": dict(self._counts),
+            "counts": dict(self._counts + self._calls.counts),
         }
 
     # --- the session ---
@@ -211,10 +218,8 @@ class ExecutorDriver:
     def _perform(self, action: executor_session.Action, told: Event | None, now: Now) -> None:
         match action:
             case executor_session.Close(connection):
-                self._link.give_up(connection, self._call)
-                self._counts["messages cut off"] += self._calling == b""
-                self._calling = None
-                self._calls_go_on()
+                self._link.give_up(connection, self._calls.number)
+                self._calls.cut_off()
             case executor_session.Connect(connection):
                 self._subscribe(connection)
             case executor_session.Deliver(again):
@@ -249,7 +254,10 @@ class ExecutorDriver:
             case Happening():
                 self._happen(report, now)
             case Called(number, answer, text):
-                self._on_called(number, answer, text, now)
+                trouble = self._calls.answered(number, answer, text, now.mono, self._fraction())
+                if trouble:
+                    self._listener.problem(trouble, now)
+                self._settle(now)
             case Heard(connection, events, done):
                 try:
                     for event in events:
@@ -264,12 +272,13 @@ class ExecutorDriver:
             self._counts["unreadable"] += 1
             self._listener.problem(f"an event of the agent was skipped: {event}", now)
             return
-        self._counts[event.type if event.type in _KINDS else "unknown"] += 1
-        kind = _KINDS.get(event.type)  # a type that nobody knows yet is counted and skipped
-        text = event.error.message if event.error is not None else ""
-        if kind is Kind.ERROR:
-            text = f"the agent says ERROR: {text}"
-        if kind is not None:
+        kind = _KINDS.get(event.type)
+        self._counts[event.type if kind is not None else "unknown"] += 1
+        contents = _CONTENTS.get(event.type)
+        if contents is not None and getattr(event, contents) is None:
+            self._listener.problem(f"an event of the agent was skipped: {event.type} without its contents", now)
+        elif kind is not None and event.type != EventType.HEARTBEAT:  # that it came was all
+            text = f"the agent says ERROR: {event.error.message}" if event.error is not None else ""
             self._happen(Happening(kind, connection, text), now, event)
 
     def _deliver(self, event: Event, again: bool, now: Now) -> None:
@@ -277,86 +286,44 @@ class ExecutorDriver:
             case Event(type=EventType.SUBSCRIBED, subscribed=Subscribed() as subscribed):
                 self._ledger.subscribed(self._offered, now.mono)
                 self._listener.subscribed(subscribed, again, now)
-            case Event(type=EventType.LAUNCH, launch=launch) if launch is not None:
-                if self._keep_task(launch.task, now):
-                    self._listener.launch(launch.task, now)
-            case Event(type=EventType.LAUNCH_GROUP, launch_group=launch) if launch is not None:
-                fresh = [self._keep_task(task, now) for task in launch.task_group.tasks]
-                if all(fresh):
-                    self._listener.launch_group(launch.task_group, now)
-            case Event(type=EventType.KILL, kill=kill) if kill is not None:
-                self._listener.kill(kill.task_id, kill.kill_policy, now)
-            case Event(type=EventType.ACKNOWLEDGED, acknowledged=ack) if ack is not None:
-                self._on_ack(ack, now)
-            case Event(type=EventType.MESSAGE, message=message) if message is not None:
-                self._listener.message(message.data, now)
-            case _:
-                self._listener.problem(f"an event of the agent was skipped: {event.type} without its contents", now)
+            case Event(type=EventType.LAUNCH, launch=Launch(task=task)):
+                if self._keep((task,), now):
+                    self._listener.launch(task, now)
+            case Event(type=EventType.LAUNCH_GROUP, launch_group=LaunchGroup(task_group=group)):
+                if self._keep(group.tasks, now):
+                    self._listener.launch_group(group, now)
+            case Event(type=EventType.KILL, kill=Kill(task_id=task_id, kill_policy=policy)):
+                self._listener.kill(task_id, policy, now)
+            case Event(type=EventType.ACKNOWLEDGED, acknowledged=Acknowledged() as ack):
+                self._record(acks.acknowledged(ack), now)
+                self._say(now)
+            case Event(type=EventType.MESSAGE, message=Data(data=data)):
+                self._listener.message(data, now)
 
-    def _keep_task(self, task: TaskInfo, now: Now) -> bool:
-        """False for one that was launched already."""
-        if self._ledger.knows(task.task_id.value):
-            self._listener.problem(f"the agent launches {task.task_id.value} again; it was skipped", now)
-            return False
-        self._record(acks.launched(task), now)
+    def _keep(self, tasks: tuple[TaskInfo, ...], now: Now) -> bool:
+        """False, and nothing is done, where one was launched already."""
+        for task in tasks:
+            if self._ledger.knows(task.task_id.value):
+                self._listener.problem(f"the agent launches {task.task_id.value} again; it was skipped", now)
+                return False
+        for task in tasks:
+            self._record(acks.launched(task), now)
         return True
-
-    def _on_ack(self, ack: Acknowledged, now: Now) -> None:
-        if self._record(acks.acknowledged(ack), now) is Fold.SETTLED:
-            self._say(now)
 
     # --- calls ---
 
     def _take_message(self, data: bytes, now: Now) -> None:
         if self._session.phase is not Phase.SUBSCRIBED:
             self._listener.problem(f"a message of {len(data)} bytes was not sent: there is no subscription", now)
-        elif len(self._messages) >= self._options.max_messages:
-            self._listener.problem(f"a message of {len(data)} bytes was not sent: {len(self._messages)} wait", now)
+        elif not self._calls.add_message(data):
+            self._listener.problem(f"a message of {len(data)} bytes was not sent: {self._calls.messages} wait", now)
         else:
-            self._messages.append(data)
             self._say(now)
 
     def _say(self, now: Now) -> None:
-        """Begin the next call, if none is under way."""
-        if self._calling is not None or self._session.phase is not Phase.SUBSCRIBED or now.mono < self._call_after:
-            return
-        status = self._ledger.take(now.mono)
-        if status is not None:
-            self._calling, call = status.uuid, self._speaker.update(status)
-        elif self._messages:
-            self._calling, call = b"", self._speaker.message(self._messages.popleft())
-        else:
-            return
-        self._call += 1
-        self._counts[f"call {call.type}"] += 1
-        self._link.call(self._call, encode(call))
-
-    def _on_called(self, number: int, answer: Answer | None, text: str, now: Now) -> None:
-        if number != self._call or self._calling is None:
-            return  # of an older connection
-        uuid, self._calling = self._calling, None
-        if answer is not None and answer.status < 300:
-            self._calls_go_on()
-            self._ledger.sent(uuid, now.mono)
-        else:
-            what = "a message" if uuid == b"" else "a status update"
-            self._tell_call_trouble(f"cannot send {what}: {answer.words if answer is not None else text}", now)
-            if answer is not None and answer.status == 400:
-                self._ledger.refused(uuid, now.mono)
-            else:
-                self._failures += 1
-                self._call_after = now.mono + acks.pause_s(self._failures, self._fraction())
-                self._ledger.failed(uuid, now.mono)
-        self._settle(now)
-
-    def _calls_go_on(self) -> None:
-        self._failures, self._call_after, self._call_trouble = 0, -math.inf, ""
-
-    def _tell_call_trouble(self, text: str, now: Now) -> None:
-        """Once, however often it happens on end."""
-        if text != self._call_trouble:
-            self._call_trouble = text
-            self._listener.problem(text, now)
+        if self._session.phase is Phase.SUBSCRIBED:
+            self._calls.say(now.mono)
+            self._wake_later()
 
     # --- the journal ---
 
@@ -401,17 +368,14 @@ class ExecutorDriver:
     def _is_flushed(self, now: Now) -> bool:
         assert self._flush_until is not None
         hopeless = self._session.phase in (Phase.IDLE, Phase.ABANDONED)
-        done = not len(self._ledger) and not self._messages and self._calling is None
+        done = not len(self._ledger) and not self._calls.is_busy
         return hopeless or done or now.mono >= self._flush_until
 
     def _wake_later(self) -> None:
         """The loop's timers can't be taken back: one that comes too early looks and asks for the next."""
         wakes = [self._session.next_wake]
-        if self._session.phase is Phase.SUBSCRIBED and self._calling is None:  # else its answer is what to wait for
-            if self._ledger.next_wake is not None:
-                wakes.append(max(self._ledger.next_wake, self._call_after))
-            if self._ledger.has_ready or self._messages:
-                wakes.append(self._call_after)
+        if self._session.phase is Phase.SUBSCRIBED:
+            wakes.append(self._calls.next_wake)
         if self._flush_until is not None:
             wakes.append(self._flush_until)
         when = min(wakes)
@@ -437,16 +401,26 @@ class ExecutorDriver:
         return bytes(data)
 
 
-_KINDS: dict[str, Kind | None] = {
+_KINDS: dict[str, Kind] = {
     EventType.SUBSCRIBED: Kind.HELLO,
-    EventType.SHUTDOWN: Kind.SHUTDOWN,
-    EventType.ERROR: Kind.ERROR,
-    EventType.HEARTBEAT: None,  # that it came was all
     EventType.LAUNCH: Kind.EVENT,
     EventType.LAUNCH_GROUP: Kind.EVENT,
     EventType.KILL: Kind.EVENT,
     EventType.ACKNOWLEDGED: Kind.EVENT,
     EventType.MESSAGE: Kind.EVENT,
+    EventType.SHUTDOWN: Kind.SHUTDOWN,
+    EventType.ERROR: Kind.ERROR,
+    EventType.HEARTBEAT: Kind.EVENT,
+}
+
+#: The field that an event can't be without.
+_CONTENTS: dict[str, str] = {
+    EventType.SUBSCRIBED: "subscribed",
+    EventType.LAUNCH: "launch",
+    EventType.LAUNCH_GROUP: "launch_group",
+    EventType.KILL: "kill",
+    EventType.ACKNOWLEDGED: "acknowledged",
+    EventType.MESSAGE: "message",
 }
 
 

@@ -361,6 +361,32 @@ def test_while_a_call_is_under_way_nothing_spins() -> None:
     assert len(stage.link.calls) == 2
 
 
+def test_an_update_in_the_pause_after_a_failed_message_is_not_forgotten() -> None:
+    stage = subscribed()
+    stage.driver.message(b"m")
+    stage.loop.settle()
+    stage.answer(503)
+    said = stage.update("a")
+    assert stage.link.waiting is None
+    stage.loop.advance(0.25)
+    assert stage.link.waiting is not None and stage.link.waiting.update is not None
+    assert stage.link.waiting.update.status == said
+
+
+def test_subscribed_without_its_contents_is_no_subscription() -> None:
+    stage = Stage().start()
+    stage.link.accept()
+    stage.hear(Event(type=EventType.SUBSCRIBED))
+    assert stage.driver.phase is Phase.SUBSCRIBING
+    stage.loop.advance(10)
+    assert stage.driver.phase is Phase.WAITING
+
+
+def test_updates_come_after_the_start() -> None:
+    with pytest.raises(Bug, match="started before"):
+        Stage().update("a")
+
+
 # --- the journal -------------------------------------------------------------------------------------------------
 
 
@@ -380,14 +406,20 @@ def test_what_was_not_acknowledged_survives_the_process(tmp_path: Path) -> None:
 
 
 def test_an_update_is_on_disk_before_it_is_sent_and_a_task_before_it_is_launched(tmp_path: Path) -> None:
-    at_launch, at_call = [], []
+    seen: dict[str, str] = {}
     stage = subscribed(journal=tmp_path / "j")
-    stage.listener.launch = lambda task, now: at_launch.append((tmp_path / "j").read_text())  # type: ignore[method-assign]
-    call = stage.link.call
-    stage.link.call = lambda *order: (at_call.append((tmp_path / "j").read_text()), call(*order))  # type: ignore[assignment]
+
+    def on_launch(task: object, now: object) -> None:
+        seen["launch"] = (tmp_path / "j").read_text()
+
+    def on_call(number: int, body: bytes) -> None:
+        seen["call"] = (tmp_path / "j").read_text()
+
+    stage.listener.launch = on_launch  # type: ignore[method-assign]
+    stage.driver._calls._order = on_call
     stage.hear(launch("a"))
     stage.update("a", message="find me")
-    assert '"LAUNCHED"' in at_launch[0] and "find me" in at_call[0]
+    assert '"LAUNCHED"' in seen["launch"] and "find me" in seen["call"]
 
 
 def test_a_full_disk_is_told_once_and_nothing_is_held_up(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ BAD: dict[str, tuple[Callable[[Talk], None], str]] = {
     "a negative length": (saying(OK + chunk(b"-1\n{}")), "no length of a record"),
     "a huge length": (saying(OK + chunk(b"99999999999\n{")), "a record of 99999999999 bytes"),
     "a torn record": (saying_and_closing(OK + chunk(b"100\n{") + b"0\r\n\r\n"), "the stream ended inside a record"),
-    "events before SUBSCRIBED": (saying(OK + chunk(frame(b'{"type":"MESSAGE"}'))), "when it can't"),
+    "events before SUBSCRIBED": (saying(OK + chunk(frame(b'{"type":"MESSAGE","message":{}}'))), "when it can't"),
     "an end without SUBSCRIBED": (saying_and_closing(OK + b"0\r\n\r\n"), "closed the stream"),
 }
 
@@ -330,7 +330,7 @@ def test_calls_keep_their_connection_and_it_may_be_closed_between_two() -> None:
         for number in range(6):
             executor.driver.message(b"%d" % number)
             executor.until(lambda number=number: len(got) == number + 1)  # type: ignore[misc]
-            executor.until(lambda: executor.driver._calling is None)
+            executor.until(lambda: not executor.driver._calls.is_busy)
             if number == 2:
                 agent.talks[1].sock.close()
         assert len(got) == 6 and len(agent.talks) == 3

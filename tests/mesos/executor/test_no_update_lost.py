@@ -259,7 +259,7 @@ def run(folder: Path, examples: int, steps: int) -> None:
         max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
     )
     run_state_machine_as_test(World, settings=wanted)
-    assert World.crashes > examples / 2 and min(World.fates[fate] for fate in Fate) > examples / 2
+    assert World.crashes > 0 and all(World.fates[fate] > 0 for fate in Fate)
 
 
 def test_no_update_is_lost_or_overtaken(tmp_path: Path) -> None:

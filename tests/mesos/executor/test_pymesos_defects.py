@@ -112,7 +112,7 @@ def test_defect_5_descriptors_beyond_1023() -> None:
         with serving(good) as agent, running(agent.port) as executor:
             executor.until_told("subscribed")
             executor.driver.update(status("t"), now())
-            executor.until(lambda: executor.driver._calling is None)
+            executor.until(lambda: not executor.driver._calls.is_busy)
             assert executor.listener.of("problem") == []
     finally:
         for file in hoard:
