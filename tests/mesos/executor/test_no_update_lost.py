@@ -70,6 +70,7 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.journal = self.folder / f"j{os.urandom(8).hex()}"
         self.random = random.Random(1)
+        self.turns = 0
         self.agent = Agent()
         self.said: dict[str, list[TaskStatus]] = {name: [] for name in TASKS}
         self.settled: Counter[bytes] = Counter()
@@ -166,12 +167,13 @@ class World(RuleBasedStateMachine):
             self.agent.launched.append(name)
             self.stage.hear(launch(name))
 
-    @rule(fates=st.lists(st.sampled_from(Fate), min_size=1, max_size=6))
-    def calls(self, fates: list[Fate]) -> None:
-        """What becomes of the next calls."""
+    @rule(seed=st.integers(0, 1 << 30), count=st.integers(1, 6))
+    def calls(self, seed: int, count: int) -> None:
+        """What becomes of the next calls. (By a seed: hypothesis likes to draw the same fate again and again.)"""
+        self.turns += 1
         if self.is_connecting():
             self.accept()
-        for fate in fates:
+        for fate in random.Random(f"{seed} {self.turns}").choices(list(Fate), k=count):
             if self.is_subscribed() and self.link.waiting is None:
                 self.stage.loop.advance(PAUSE_CAP_S)
             if self.is_subscribed() and self.link.waiting is not None:
