@@ -20,7 +20,7 @@ from typing import NamedTuple
 from mesos.core.messages import Capability, DomainInfo, FrameworkInfo
 from mesos.local.core.constraints import NO_CONSTRAINTS, OfferConstraints, Subject
 from mesos.local.core.filters import Filters
-from mesos.local.core.quota import Quota, Quotas, is_unreserved, shrink
+from mesos.local.core.quota import Quota, Quotas, is_unreserved, shrink, unreserved
 from mesos.local.core.resources import NONE, Resources, thousandths
 from mesos.local.core.roles import may_use, roles_of
 from mesos.local.core.shares import FrameworkShares, RoleShares
@@ -97,6 +97,7 @@ class Allocator:
         self.role_shares = RoleShares(self.total)
         self.framework_shares: dict[str, FrameworkShares] = {}
         self.headroom: dict[str, int] = {}  # free and unreserved on active agents
+        self.overdrawn = False  # something was allocated past the limits of quotas
         self.looked_at = 0  # agents, ever: what tests count
         self._spare: dict[str, None] = {}  # active agents with something to offer
         self._now: dict[str, None] = {}  # to be looked at with this event
@@ -160,6 +161,7 @@ class Allocator:
         for name, amount in total.scalars().items():
             self.total[name] = self.total.get(name, 0) + sign * amount
         self.quotas.reserved(total, sign)
+        self.overdrawn = self.overdrawn or (sign > 0 and bool(self.quotas.by_role))
         for shares in self.framework_shares.values():
             shares.totals_changed()
         if self._held_back:
@@ -273,18 +275,19 @@ class Allocator:
     # --- resources come and go
 
     def _charge(self, framework: str, resources: Resources) -> None:
-        for role in resources.roles:
-            part = resources.of_role(role)
+        for role, part in resources.by_role():
+            scalars = part.scalars()
             shares = self._shares(role)
             shares.join(framework)
-            shares.give(framework, part)
-            self.role_shares.give(role, part)
-            self.quotas.allocated(role, part, 1)
+            shares.give(framework, scalars)
+            self.role_shares.give(role, scalars)
+            self.quotas.allocated(role, unreserved(part, scalars), 1)
 
     def allocate_to(self, framework: str, agent: str, resources: Resources) -> None:
         """Out of what is free, past all filters: a task that came back with its agent."""
         slot = self.agents[agent]
         self._charge(framework, resources)
+        self.overdrawn = self.overdrawn or bool(self.quotas.by_role)
         slot.allocated = slot.allocated + resources.unallocated()
         self._set_free(slot, slot.total.without(slot.allocated))
 
@@ -293,13 +296,13 @@ class Allocator:
         """No longer offered or used. With `refuse_s` the framework does not want it for so long."""
         if not resources:
             return
-        for role in resources.roles:
-            part = resources.of_role(role)
-            self.role_shares.take(role, part)
-            self.quotas.allocated(role, part, -1)
+        for role, part in resources.by_role():
+            scalars = part.scalars()
+            self.role_shares.take(role, scalars)
+            self.quotas.allocated(role, unreserved(part, scalars), -1)
             shares = self.framework_shares.get(role)
             if shares is not None:
-                shares.take(framework, part)
+                shares.take(framework, scalars)
             if refuse_s and framework in self.frameworks and agent in self.agents:
                 until = now + max(refuse_s, self.interval_s)
                 self.filters.refuse(framework, role, agent, part.unallocated(), until)

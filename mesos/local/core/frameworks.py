@@ -84,7 +84,7 @@ class Framework:
         self.unregistered_at: float | None = None
         self.deadline: float | None = None  # mono: until when it may come back
         self.streams = 0  # subscriptions so far: heartbeats of an old one are none
-        self.operations: dict[str, bytes] = {}  # operation id -> uuid
+        self.operations: dict[str, tuple[str, bytes]] = {}  # operation id -> agent, uuid
         self.learn(info)
 
     def learn(self, info: FrameworkInfo) -> None:

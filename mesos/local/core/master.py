@@ -28,6 +28,7 @@ from mesos.local.core import (
     operator_calls,
     operator_streams,
     protocol,
+    role_settings,
     statuses,
     subscriptions,
 )
@@ -290,6 +291,8 @@ class Master:
     def _end(self) -> Effects:
         """Let the allocator look at what changed; hand out what is to be done."""
         draining.settle(self.cluster)
+        if self.cluster.allocator.overdrawn:
+            role_settings.enforce(self.cluster)
         if self.cluster.allocator.urgent:
             offers.make_offers(self.cluster)
         self.cluster.allocator.settle(self.cluster.now.mono)

@@ -82,7 +82,7 @@ def _apply(cluster: Cluster, agent: Agent, operation: Operation, framework: Fram
     record = OperationRecord(cluster.new_uuid(), framework.id if framework is not None else "", agent.id, operation)
     agent.operations[record.uuid] = record
     if framework is not None and operation.id is not None:
-        framework.operations[operation.id.value] = record.uuid
+        framework.operations[operation.id.value] = (agent.id, record.uuid)
     cluster.counts[f"operation {operation.type}"] += 1
     message = protocol.ApplyOperation(
         operation_uuid=record.uuid,
@@ -161,13 +161,11 @@ def forget(cluster: Cluster, agent: Agent, record: OperationRecord) -> None:
 
 
 def acknowledge(cluster: Cluster, framework: Framework, ack: AcknowledgeOperationStatus) -> None:
-    uuid = framework.operations.get(ack.operation_id.value)
-    agent = cluster.agents.get(ack.agent_id.value) if ack.agent_id is not None else None
-    record = agent.operations.get(uuid) if agent is not None and uuid is not None else None
-    if agent is None or record is None or record.waits_for != ack.uuid:
+    record = _record(cluster, framework, ack.operation_id.value)
+    if record is None or record.waits_for != ack.uuid or ack.agent_id != record.agent_id:
         cluster.counts["operation acknowledgements ignored"] += 1
         return
-    forget(cluster, agent, record)
+    forget(cluster, cluster.agents[record.agent], record)
 
 
 def reconcile(cluster: Cluster, framework: Framework, operations: tuple[ReconcileOperation, ...]) -> None:
@@ -182,10 +180,9 @@ def reconcile(cluster: Cluster, framework: Framework, operations: tuple[Reconcil
 
 
 def _record(cluster: Cluster, framework: Framework, operation: str) -> OperationRecord | None:
-    uuid = framework.operations.get(operation, b"")
-    holders = (agent for agent in cluster.agents.values() if uuid in agent.operations)
-    holder = next(holders, None) if uuid else None
-    return holder.operations[uuid] if holder is not None else None
+    name, uuid = framework.operations.get(operation, ("", b""))
+    agent = cluster.agents.get(name)
+    return agent.operations.get(uuid) if agent is not None else None
 
 
 def _latest(record: OperationRecord) -> OperationStatus:

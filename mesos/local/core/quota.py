@@ -27,12 +27,9 @@ def is_unreserved(key: Key) -> bool:
     return not key.reservations and not key.revocable
 
 
-def scalars_of(amounts: Mapping[Key, object]) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for key, amount in amounts.items():
-        if isinstance(amount, int):
-            totals[key.name] = totals.get(key.name, 0) + amount
-    return totals
+def unreserved(resources: Resources, scalars: Amounts) -> Amounts:
+    """The scalars of what is not reserved; `scalars` are all of them, known already."""
+    return scalars if resources.plain else resources.filter(is_unreserved).scalars()
 
 
 def shrink(resources: Resources, most: Amounts) -> Resources:
@@ -63,8 +60,9 @@ class Quotas:
         for name, amount in scalars.items():
             account[name] = account.get(name, 0) + sign * amount
 
-    def allocated(self, role: str, resources: Resources, sign: int) -> None:
-        self._account(role, resources.filter(is_unreserved).scalars(), sign)
+    def allocated(self, role: str, scalars: Amounts, sign: int) -> None:
+        """`scalars` as `unreserved` gives them."""
+        self._account(role, scalars, sign)
 
     def reserved(self, total: Resources, sign: int) -> None:
         """Of an agent's total, when it comes (1) and when it goes or changes (-1)."""

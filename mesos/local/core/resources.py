@@ -79,6 +79,19 @@ def _intern(key: Key) -> Key:
     return known
 
 
+_allocated: dict[tuple[Key, str], Key] = {}
+
+
+def allocated_key(key: Key, role: str) -> Key:
+    """The same, allocated to this role; looked up, because it is asked for again and again."""
+    found = _allocated.get((key, role))
+    if found is None:
+        if len(_allocated) >= _INTERNED_MAX:
+            _allocated.clear()
+        found = _allocated[key, role] = _intern(key._replace(role=role))
+    return found
+
+
 # --- amounts -----------------------------------------------------------------------------------------------------
 
 
@@ -241,18 +254,22 @@ class Resources:
         return Resources(amounts)
 
     def allocated(self, role: str) -> Resources:
-        return Resources({_intern(key._replace(role=role)): amount for key, amount in self.amounts.items()})
+        return Resources({allocated_key(key, role): amount for key, amount in self.amounts.items()})
 
     def unallocated(self) -> Resources:
-        return self.map(_without_role)
+        return self.map(_without_role) if len(self.roles) > 1 else self.allocated("")
 
     @property
     def plain(self) -> bool:
         """Nothing reserved, no volumes, nothing revocable or shared."""
         return not any(key.reservations or key.disk or key.revocable or key.shared for key in self.amounts)
 
-    def of_role(self, role: str) -> Resources:
-        return self.filter(lambda key: key.role == role)
+    def by_role(self) -> list[tuple[str, Resources]]:
+        """Parts by the role that they are allocated to."""
+        roles = self.roles
+        if len(roles) == 1:
+            return [(roles[0], self)]
+        return [(role, self.filter(lambda key, role=role: key.role == role)) for role in roles]  # type: ignore[misc]
 
     @property
     def roles(self) -> tuple[str, ...]:

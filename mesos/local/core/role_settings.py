@@ -36,16 +36,18 @@ def update_quotas(cluster: Cluster, configs: Iterable[Mapping[str, Any]], force:
             text = f"Invalid QuotaConfig: total quota guarantees {problem} (use 'force' flag to bypass this check)"
             raise Refusal(text)
     for role, quota in wanted:
-        _set(cluster, role, quota)
+        cluster.allocator.set_quota(role, quota)
+    enforce(cluster)
 
 
-def _set(cluster: Cluster, role: str, quota: Quota) -> None:
-    """Offers of the role that go beyond its new limits are taken back."""
-    cluster.allocator.set_quota(role, quota)
-    room = cluster.allocator.quotas.room(role)
-    if room is not None and any(left < 0 for left in room.values()):
-        over = [name for name, offer in cluster.offers.items() if top_of(offer.role) == role]
-        take_back(cluster, over, rescind=True)
+def enforce(cluster: Cluster) -> None:
+    """Offers of roles that have more than their limits are taken back: a limit was lowered, or tasks came back."""
+    cluster.allocator.overdrawn = False
+    for role in list(cluster.allocator.quotas.by_role):
+        room = cluster.allocator.quotas.room(role)
+        if room is not None and any(left < 0 for left in room.values()):
+            over = [name for name, offer in cluster.offers.items() if top_of(offer.role) == role]
+            take_back(cluster, over, rescind=True)
 
 
 def _read_config(config: Mapping[str, Any]) -> tuple[str, Quota]:
@@ -118,7 +120,8 @@ def set_quota(cluster: Cluster, role: str, guarantee: Iterable[Resource], force:
     if not force and problem is not None:
         text = "Quota guarantees overcommit the cluster (use 'force' to bypass this check): Total quota guarantees "
         raise Refusal(text + problem, status=409)
-    _set(cluster, role, quota)
+    cluster.allocator.set_quota(role, quota)
+    enforce(cluster)
 
 
 def remove_quota(cluster: Cluster, role: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Mapping
 
-from mesos.local.core.resources import Resources
 from mesos.local.core.roles import lineage
 
 #: (share, allocations, name).
@@ -86,16 +85,16 @@ class FrameworkShares:
         if rank is not None:
             del self._order[bisect_left(self._order, rank)]
 
-    def give(self, framework: str, resources: Resources) -> None:
+    def give(self, framework: str, scalars: Mapping[str, int]) -> None:
         account = self._accounts[framework]
-        account.add(resources.scalars())
+        account.add(scalars)
         account.allocations += 1
         self._moved(framework)
 
-    def take(self, framework: str, resources: Resources) -> None:
+    def take(self, framework: str, scalars: Mapping[str, int]) -> None:
         account = self._accounts.get(framework)
         if account is not None:
-            account.take(resources.scalars())
+            account.take(scalars)
             self._moved(framework)
 
     def totals_changed(self) -> None:
@@ -133,14 +132,12 @@ class RoleShares:
         self._whole: dict[str, Account] = {}  # with them
         self.weights: dict[str, float] = {}
 
-    def give(self, role: str, resources: Resources) -> None:
-        scalars = resources.scalars()
+    def give(self, role: str, scalars: Mapping[str, int]) -> None:
         for account in self._accounts(role):
             account.add(scalars)
             account.allocations += 1
 
-    def take(self, role: str, resources: Resources) -> None:
-        scalars = resources.scalars()
+    def take(self, role: str, scalars: Mapping[str, int]) -> None:
         for account in self._accounts(role):
             account.take(scalars)
 

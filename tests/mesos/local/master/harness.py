@@ -71,6 +71,7 @@ class FakeAgent:
         match message:
             case protocol.AgentRegistered():
                 self.info = msgspec.structs.replace(self.info, id=message.agent_id)
+                return [self._dropped(wanted) for wanted in message.reconcile]
             case protocol.Ping():
                 assert self.info.id is not None
                 return [protocol.Pong(agent_id=self.info.id)]
@@ -130,6 +131,24 @@ class FakeAgent:
                 framework_id=message.framework_id,
             )
         ]
+
+    def _dropped(self, wanted: protocol.TaskOf) -> protocol.StatusUpdate:
+        """Of a task that this agent does not know: the master asks only for those that it did not mention."""
+        status = TaskStatus(
+            task_id=wanted.task_id,
+            state=wanted.state,
+            source="SOURCE_AGENT",
+            reason="REASON_RECONCILIATION",
+            message="Reconciliation: task unknown to the agent",
+            agent_id=AgentID(value=self.id),
+            uuid=self.world.uuid(),
+        )
+        return protocol.StatusUpdate(
+            framework_id=wanted.framework_id,
+            agent_id=AgentID(value=self.id),
+            status=status,
+            latest_state=wanted.state,
+        )
 
     def status(self, framework: str, task: str, state: str, **more: object) -> protocol.StatusUpdate:
         known = self.tasks[framework, task]
@@ -439,6 +458,8 @@ def _sums(master: Master) -> None:
             if isinstance(amount, int) and not key.reservations and not key.revocable:
                 headroom[key.name] = headroom.get(key.name, 0) + amount
     assert {name: amount for name, amount in allocator.headroom.items() if amount} == headroom
-    for role in allocator.quotas.by_role:
-        room = allocator.quotas.room(role)
-        assert room is None or all(left >= 0 for left in room.values()), f"{role} has more than its limit: {room}"
+    for offer in master.cluster.offers.values():
+        room = allocator.quotas.room(offer.role) or {}
+        for key in offer.resources.amounts:
+            limited = key.name in room and not key.reservations and not key.revocable
+            assert not limited or room[key.name] >= 0, f"{offer.role} is offered more than its limit: {room}"

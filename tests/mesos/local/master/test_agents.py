@@ -131,20 +131,17 @@ def test_an_agent_that_does_not_come_back_after_its_link_broke() -> None:
     assert framework.take("FAILURE")
 
 
-def test_an_agent_that_comes_back_without_a_task() -> None:
+@pytest.mark.parametrize(("capabilities", "state"), [(MODERN, "TASK_DROPPED"), ((), "TASK_LOST")])
+def test_an_agent_that_comes_back_without_a_task(capabilities: tuple[str, ...], state: str) -> None:
     """It is asked; what it does not know it says to be dropped."""
-    world, agent, framework = running()
-    (key,) = agent.tasks
-    known = agent.tasks.pop(key)
+    world, agent, framework = running(capabilities)
+    agent.tasks.clear()
     agent.break_link()
-    framework.events.clear()
     agent.come_back()
-    (answer,) = (m for m in agent.heard[-5:] if isinstance(m, protocol.AgentRegistered))
-    assert [(t.framework_id.value, t.task_id.value) for t in answer.reconcile] == [key]
-    agent.tasks[key] = known
-    agent.says(*key, "TASK_DROPPED", reason="REASON_RECONCILIATION", source="SOURCE_AGENT")
-    assert [status.state for status in framework.updates()] == ["TASK_DROPPED"]
+    text = "Reconciliation: task unknown to the agent"
+    assert framework.said() == [("t1", state, "REASON_RECONCILIATION", text)]
     assert world.master.cluster.agents[agent.id].used.scalars() == {}
+    assert not world.master.cluster.frameworks[framework.id].tasks
 
 
 def test_an_executor_that_did_not_come_back_holds_nothing() -> None:
