@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesos.core.messages import AllocationInfo, DiskInfo, Persistence, Reservation, Resource, Volume, ranges, scalar
+from mesos.local.core.amounts import cut_spans, merge_spans
 from mesos.local.core.resource_text import parse_attributes, parse_resources
 from mesos.local.core.resource_validation import problem_of_resource
-from mesos.local.core.resources import NONE, Key, Resources, cut_spans, merge_spans, total_of
+from mesos.local.core.resources import NONE, Key, Resources, total_of
 from thermos.errors import Bug, UserError
 
 keys = st.builds(
