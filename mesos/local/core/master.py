@@ -28,6 +28,7 @@ from mesos.local.core import (
     operator_calls,
     operator_streams,
     protocol,
+    registration,
     role_settings,
     statuses,
     subscriptions,
@@ -209,9 +210,9 @@ class Master:
             case protocol.Pong():
                 membership.pong(cluster, message)
             case protocol.RegisterAgent():
-                membership.register(cluster, link, message)
+                registration.register(cluster, link, message)
             case protocol.ReregisterAgent():
-                membership.reregister(cluster, link, message)
+                registration.reregister(cluster, link, message)
             case protocol.UnregisterAgent():
                 membership.unregister(cluster, message)
             case protocol.ExecutorExited():

@@ -12,11 +12,12 @@ import msgspec
 
 from mesos.core.messages import AgentInfo, Attribute, Opaque, TaskState, TaskStatus
 from mesos.local.core import views
+from mesos.local.core.amounts import Amount, describe_amount
 from mesos.local.core.cluster import Cluster, OfferRecord
 from mesos.local.core.flags import flags_view
 from mesos.local.core.frameworks import Framework, Phase
 from mesos.local.core.known_agents import Agent, ExecutorRecord
-from mesos.local.core.resources import ANY_ROLE, Amount, Key, Resources, describe_amount, total_of
+from mesos.local.core.resources import ANY_ROLE, Key, Resources, total_of
 from mesos.local.core.tasks import TaskRecord
 
 _ALWAYS = ("disk", "mem", "gpus", "cpus")

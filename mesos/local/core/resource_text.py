@@ -10,7 +10,8 @@ import math
 import re
 
 from mesos.core.messages import Attribute, Items, Range, Ranges, Reservation, Resource, Scalar, Text, ValueType
-from mesos.local.core.resources import ANY_ROLE, STATIC, thousandths
+from mesos.local.core.amounts import thousandths
+from mesos.local.core.resources import ANY_ROLE, STATIC
 from thermos.errors import UserError
 
 _NAME = re.compile(r"([^(){}\[\]:;]+)(?:\(([^()]*)\))?")

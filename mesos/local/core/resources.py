@@ -28,11 +28,8 @@ from mesos.core.messages import (
     Scalar,
     ValueType,
 )
+from mesos.local.core.amounts import Amount, add, common, covers, describe_amount, merge_spans, subtract, thousandths
 from thermos.errors import Bug
-
-Span = tuple[int, int]
-#: Thousandths of a scalar, spans of ranges, items of a set.
-Amount = int | tuple[Span, ...] | frozenset[str]
 
 ANY_ROLE = "*"
 STATIC, DYNAMIC = "STATIC", "DYNAMIC"
@@ -92,81 +89,6 @@ def allocated_key(key: Key, role: str) -> Key:
     return found
 
 
-# --- amounts -----------------------------------------------------------------------------------------------------
-
-
-def _add(a: Amount, b: Amount) -> Amount:
-    if isinstance(a, int) and isinstance(b, int):
-        return a + b
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return merge_spans((*a, *b))
-    if isinstance(a, frozenset) and isinstance(b, frozenset):
-        return a | b
-    raise Bug("amounts of different types were added")
-
-
-def _subtract(a: Amount, b: Amount) -> Amount:
-    """Only for `_covers(a, b)`."""
-    if isinstance(a, int) and isinstance(b, int):
-        return a - b
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return cut_spans(a, b)
-    if isinstance(a, frozenset) and isinstance(b, frozenset):
-        return a - b
-    raise Bug("amounts of different types were subtracted")
-
-
-def _covers(a: Amount, b: Amount) -> bool:
-    if isinstance(a, int) and isinstance(b, int):
-        return a >= b
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return all(any(low <= x and y <= high for low, high in a) for x, y in b)
-    if isinstance(a, frozenset) and isinstance(b, frozenset):
-        return a >= b
-    return False
-
-
-def _common(a: Amount, b: Amount) -> Amount:
-    if isinstance(a, int) and isinstance(b, int):
-        return min(a, b)
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return cut_spans(a, cut_spans(a, b))
-    if isinstance(a, frozenset) and isinstance(b, frozenset):
-        return a & b
-    return 0
-
-
-def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Sorted, joined where they overlap or touch."""
-    merged: list[Span] = []
-    for low, high in sorted(spans):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
-        else:
-            merged.append((low, high))
-    return tuple(merged)
-
-
-def cut_spans(spans: tuple[Span, ...], holes: tuple[Span, ...]) -> tuple[Span, ...]:
-    """`spans` without what lies in `holes`; both sorted and merged."""
-    left: list[Span] = []
-    for start, high in spans:
-        low = start
-        for a, b in holes:
-            if b < low or a > high:
-                continue
-            if a > low:
-                left.append((low, a - 1))
-            low = b + 1
-        if low <= high:
-            left.append((low, high))
-    return tuple(left)
-
-
-def thousandths(value: float) -> int:
-    return round(value * 1000)
-
-
 # --- the bag -----------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +110,7 @@ class Resources:
             if not amount:
                 continue
             key = key_of(item)
-            amounts[key] = _add(amounts[key], amount) if key in amounts else amount
+            amounts[key] = add(amounts[key], amount) if key in amounts else amount
         return cls(amounts)
 
     # -- arithmetic
@@ -200,7 +122,7 @@ class Resources:
             return self
         amounts = dict(self.amounts)
         for key, amount in other.amounts.items():
-            amounts[key] = _add(amounts[key], amount) if key in amounts else amount
+            amounts[key] = add(amounts[key], amount) if key in amounts else amount
         return Resources(amounts)
 
     def __sub__(self, other: Resources) -> Resources:
@@ -210,9 +132,9 @@ class Resources:
         amounts = dict(self.amounts)
         for key, amount in other.amounts.items():
             have = amounts.get(key, 0)
-            if not _covers(have, amount):
+            if not covers(have, amount):
                 raise Bug(f"cannot take {other} from {self}")
-            left = _subtract(have, amount)
+            left = subtract(have, amount)
             if left:
                 amounts[key] = left
             else:
@@ -221,11 +143,11 @@ class Resources:
 
     def contains(self, other: Resources) -> bool:
         mine = self.amounts
-        return all(_covers(mine.get(key, 0), amount) for key, amount in other.amounts.items())
+        return all(covers(mine.get(key, 0), amount) for key, amount in other.amounts.items())
 
     def common(self, other: Resources) -> Resources:
         """What both have."""
-        shared = ((key, _common(amount, other.amounts.get(key, 0))) for key, amount in self.amounts.items())
+        shared = ((key, common(amount, other.amounts.get(key, 0))) for key, amount in self.amounts.items())
         return Resources({key: amount for key, amount in shared if amount})
 
     def without(self, other: Resources) -> Resources:
@@ -250,7 +172,7 @@ class Resources:
         amounts: dict[Key, Amount] = {}
         for key, amount in self.amounts.items():
             new = _intern(change(key))
-            amounts[new] = _add(amounts[new], amount) if new in amounts else amount
+            amounts[new] = add(amounts[new], amount) if new in amounts else amount
         return Resources(amounts)
 
     def allocated(self, role: str) -> Resources:
@@ -310,7 +232,7 @@ def total_of(parts: Iterable[Resources]) -> Resources:
     amounts: dict[Key, Amount] = {}
     for part in parts:
         for key, amount in part.amounts.items():
-            amounts[key] = _add(amounts[key], amount) if key in amounts else amount
+            amounts[key] = add(amounts[key], amount) if key in amounts else amount
     return Resources(amounts)
 
 
@@ -428,11 +350,3 @@ def _describe_disk(disk: DiskInfo) -> str:
     if disk.volume is not None:
         text += f":{disk.volume.container_path}"
     return text
-
-
-def describe_amount(amount: Amount) -> str:
-    if isinstance(amount, int):
-        return f"{amount / 1000:.3f}".rstrip("0").rstrip(".")
-    if isinstance(amount, tuple):
-        return "[" + ", ".join(f"{a}-{b}" for a, b in amount) + "]"
-    return "{" + ", ".join(sorted(amount)) + "}"

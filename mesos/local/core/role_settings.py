@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mesos.core.messages import Opaque, Resource
+from mesos.local.core.amounts import describe_amount, thousandths
 from mesos.local.core.cluster import Cluster
 from mesos.local.core.offers import take_back
 from mesos.local.core.quota import Quota, top_of
-from mesos.local.core.resources import ANY_ROLE, describe_amount, thousandths
+from mesos.local.core.resources import ANY_ROLE
 from mesos.local.core.roles import problem_of_role
 
 
