@@ -65,8 +65,7 @@ class AgentNode:
 
     async def start(self, master: MasterHost | None) -> None:
         """Raises HostError for a port that is taken."""
-        if self._ending is not None:
-            await self._ending
+        await self.wait_ended()
         if self.host is not None:
             return
         setting = self.setting
@@ -116,9 +115,13 @@ class AgentNode:
     async def stop(self) -> None:
         """With all its executors."""
         await self.kill()
+        await self.wait_ended()
+        await self.containers.close()
+
+    async def wait_ended(self) -> None:
+        """When it is about to end by itself."""
         if self._ending is not None:
             await self._ending
-        await self.containers.close()
 
     # --- what its machine asks for
 

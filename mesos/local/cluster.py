@@ -197,6 +197,7 @@ class LocalCluster:
         if wait:
             await _until(lambda: agent.is_registered or bool(agent.ended), f"agent {number} is not registered")
             if agent.ended:
+                await agent.wait_ended()
                 raise HostError(f"agent {number} ended: {agent.ended}")
 
     async def shutdown_agent(self, number: int) -> None:
