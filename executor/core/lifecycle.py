@@ -63,6 +63,7 @@ class Happened(StrEnum):
     HANDLED = "handled"  # the application answered the endpoint of the phase well
     UNHANDLED = "unhandled"  # it did not, or there is nobody
     ACKNOWLEDGED = "acknowledged"  # every status was acknowledged
+    AWAY = "away"  # instead of a tick: the deadline has come, and there is no agent that could acknowledge anything
     TICK = "tick"  # the deadline has come
 
 
@@ -80,6 +81,7 @@ class Waits:
     idle_s: float = 10.0
     sandbox_s: float = 600.0
     stop_s: float = 120.0  # bound of each phase of stopping
+    leave_s: float = 10.0  # for the checks to stop and the announcement to be taken back
     finalization_s: float = 30.0
     flush_s: float = 5.0
     kill_s: float = 15.0
@@ -141,6 +143,26 @@ Handler = Callable[[Life, Event, Waits, float], Decision]
 DURING_INITIALIZATION = "Task killed during initialization."
 
 
+def within(waits: Waits, budget_s: float) -> Waits:
+    """The same waits, shortened so that all of them together end before `budget_s` seconds are over."""
+    asking = (2 * waits.endpoint_s + waits.graceful_s + waits.shutdown_s) if waits.http else 0.0
+    total = waits.leave_s + asking + min(waits.finalization_s + waits.kill_s, waits.stop_s) + waits.kill_s
+    usable = max(0.1, budget_s * 0.8)
+    if total <= usable:
+        return waits
+    share = usable / total
+    return replace(
+        waits,
+        leave_s=waits.leave_s * share,
+        endpoint_s=waits.endpoint_s * share,
+        graceful_s=waits.graceful_s * share,
+        shutdown_s=waits.shutdown_s * share,
+        finalization_s=waits.finalization_s * share,
+        kill_s=waits.kill_s * share,
+        flush_s=min(waits.flush_s, budget_s * 0.2),
+    )
+
+
 def begin(now: float, waits: Waits) -> Life:
     """An executor that was just started; an idle one ends."""
     return Life(Phase.IDLE, now + waits.idle_s)
@@ -149,7 +171,8 @@ def begin(now: float, waits: Waits) -> Life:
 def step(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     """What to do about `event` at `now` (mono). Events that have no row are of no consequence in that phase."""
     handler = TABLE.get((life.phase, event.what))
-    if handler is None or (event.what is Happened.TICK and (life.deadline is None or now < life.deadline)):
+    too_early = event.what in (Happened.TICK, Happened.AWAY) and (life.deadline is None or now < life.deadline)
+    if handler is None or too_early:
         return Decision(life)
     return handler(life, event, waits, now)
 
@@ -189,7 +212,7 @@ def _stop(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     """Somebody wants the end of a task that runs."""
     state = TaskState.FAILED if event.what is Happened.UNHEALTHY else TaskState.KILLED
     outcome = Say(state, event.text)
-    return Decision(Life(Phase.LEAVING, now + waits.stop_s, outcome), (Do.STOP_CHECKS,))
+    return Decision(Life(Phase.LEAVING, now + min(waits.leave_s, waits.stop_s), outcome), (Do.STOP_CHECKS,))
 
 
 def _over(life: Life, event: Event, waits: Waits, now: float) -> Decision:
@@ -242,6 +265,11 @@ def _end(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     return Decision(Life(Phase.ENDED, None, life.outcome), (Do.END,))
 
 
+def _wait_on(life: Life, event: Event, waits: Waits, now: float) -> Decision:
+    """The agent is away: nothing may get lost, so there is more patience. (The driver gives up in the end.)"""
+    return Decision(replace(life, deadline=now + max(waits.flush_s, 0.1)))
+
+
 def _flush(life: Life, outcome: Say, waits: Waits, now: float) -> Decision:
     return Decision(Life(Phase.FLUSHING, now + waits.flush_s, outcome), (outcome,))
 
@@ -282,4 +310,5 @@ TABLE: Mapping[tuple[Phase, Happened], Handler] = {
     (_P.KILLING, _H.TICK): _give_up,
     (_P.FLUSHING, _H.ACKNOWLEDGED): _end,
     (_P.FLUSHING, _H.TICK): _end,
+    (_P.FLUSHING, _H.AWAY): _wait_on,
 }

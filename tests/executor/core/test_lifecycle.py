@@ -23,6 +23,7 @@ from executor.core.lifecycle import (
     Waits,
     begin,
     step,
+    within,
 )
 from mesos.core.messages import TERMINAL_STATES, TaskState
 
@@ -46,7 +47,7 @@ EXPECTED = {
     (P.ABORTING, H.TASK_OVER): P.FLUSHING,
     (P.TERMINATING, H.TICK): P.KILLING, (P.TERMINATING, H.TASK_OVER): P.FLUSHING,
     (P.KILLING, H.TICK): P.FLUSHING, (P.KILLING, H.TASK_OVER): P.FLUSHING,
-    (P.FLUSHING, H.ACKNOWLEDGED): P.ENDED, (P.FLUSHING, H.TICK): P.ENDED,
+    (P.FLUSHING, H.ACKNOWLEDGED): P.ENDED, (P.FLUSHING, H.TICK): P.ENDED, (P.FLUSHING, H.AWAY): P.FLUSHING,
 }  # fmt: skip
 
 WAITS = Waits(http=True)
@@ -145,6 +146,28 @@ def test_a_kill_before_the_sandbox_is_ready_starts_nothing() -> None:
 def test_an_unhealthy_task_fails() -> None:
     _, actions = drive(Waits(), LAUNCH, READY, Event(H.UNHEALTHY, "Failed health check! no"), TICK, TICK, TICK)
     assert Say(TaskState.FAILED, "Failed health check! no") in actions
+
+
+def test_a_last_word_waits_for_an_agent_that_is_away() -> None:
+    life, _ = drive(WAITS, LAUNCH, READY, Event(H.TASK_OVER, "x", TaskState.FINISHED))
+    for _ in range(100):
+        decision = step(life, Event(H.AWAY), WAITS, life.deadline or 0.0)
+        assert decision.life.phase is P.FLUSHING and not decision.actions
+        life = decision.life
+    assert step(life, Event(H.ACKNOWLEDGED), WAITS, life.deadline or 0.0).actions == (Do.END,)
+
+
+@pytest.mark.parametrize("budget", [0.5, 3.0, 5.0, 60.0, 1000.0])
+@pytest.mark.parametrize("http", [False, True])
+def test_all_waits_fit_into_a_budget(budget: float, http: bool) -> None:
+    waits = within(Waits(http=http), budget)
+    life = step(Life(P.RUNNING), KILL, waits, 0.0).life
+    while life.phase is not P.FLUSHING:
+        life = step(life, Event(H.HANDLED), waits, life.deadline or 0.0).life  # the slowest of all
+        now = life.deadline or 0.0
+        life = step(life, TICK, waits, now).life
+    assert now <= max(budget, 0.125) or budget > 100
+    assert (waits == Waits(http=http)) == (budget > 100)
 
 
 def test_killing_twice_is_killing_once() -> None:
