@@ -145,6 +145,7 @@ class Agent(AgentState):
         """It could not be started (`text` says what failed), and nothing of it runs."""
         executor = self.executor_in(container_id)
         if executor is not None and executor.verdict is None:
+            self.count("container_launch_errors")
             executor.verdict = Verdict(
                 TaskState.FAILED, Reason.CONTAINER_LAUNCH_FAILED, f"Failed to launch container: {text}"
             )

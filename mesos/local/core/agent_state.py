@@ -18,8 +18,9 @@ Effects = tuple[AgentEffect, ...]
 
 #: What an agent counts, shown by /metrics/snapshot as "slave/<name>".
 COUNTS = (
-    "executors_terminated", "invalid_framework_messages", "invalid_status_updates", "recovery_errors", "tasks_failed",
-    "tasks_finished", "tasks_gone", "tasks_killed", "tasks_lost", "valid_framework_messages", "valid_status_updates",
+    "container_launch_errors", "executors_preempted", "executors_terminated", "invalid_framework_messages",
+    "invalid_status_updates", "recovery_errors", "tasks_failed", "tasks_finished", "tasks_gone", "tasks_killed",
+    "tasks_lost", "valid_framework_messages", "valid_status_updates",
 )  # fmt: skip
 
 

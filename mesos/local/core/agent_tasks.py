@@ -73,11 +73,11 @@ def _refuse(
     now: Now, is_new: bool,
 ) -> None:  # fmt: skip
     """`is_new`: the master believes now that it has this executor, and hears that it has not."""
+    if is_new:
+        agent_executors.tell_exited(agent, framework, info.executor_id, agent_executors.NO_STATUS)
     for task in tasks:
         state = agent_statuses.dropped_state(framework)
         agent_statuses.say(agent, framework, task.task_id, state, reason, text, now, info.executor_id)
-    if is_new:
-        agent_executors.tell_exited(agent, framework, info.executor_id, agent_executors.NO_STATUS)
 
 
 # --- reconcile ----------------------------------------------------------------------------------------------------

@@ -206,6 +206,7 @@ def metrics_view(agent: AgentState, now: Now) -> dict[str, float]:
         figures[f"slave/{name}_total"] = has
         figures[f"slave/{name}_used"] = uses
         figures[f"slave/{name}_percent"] = uses / has if has else 0.0
+        figures |= {f"slave/{name}_revocable_{what}": 0.0 for what in ("total", "used", "percent")}
     figures["slave/frameworks_active"] = float(sum(1 for _ in live(agent)))
     figures["slave/registered"] = float(agent.phase is AgentPhase.RUNNING)
     figures["slave/uptime_secs"] = max(0.0, now.wall - agent.started_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from mesos.core.executor_api import Call, CallType, Event, EventType, Speaker
+from mesos.core.executor_api import Call, Event, Speaker
 from mesos.core.messages import (
     AgentID,
     AgentInfo,
@@ -250,6 +250,3 @@ def speaker(executor: str = "ex") -> Speaker:
 
 def kinds(events: Iterable[Event]) -> list[str]:
     return [str(event.type) for event in events]
-
-
-__all__ = ["CallType", "EventType"]

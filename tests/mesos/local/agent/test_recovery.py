@@ -6,11 +6,12 @@ import itertools
 
 import pytest
 
-from mesos.core.messages import ContainerID, TaskID, text_attribute
+from mesos.core.messages import ContainerID, FrameworkID, TaskID, text_attribute
 from mesos.local.core.agent import Agent
 from mesos.local.core.agent_config import AgentConfig
 from mesos.local.core.agent_states import AgentPhase
 from mesos.local.core.protocol import (
+    AgentRegistered,
     ExecutorExited,
     Ping,
     Pong,
@@ -18,10 +19,12 @@ from mesos.local.core.protocol import (
     ReregisterAgent,
     ShutdownAgent,
     StatusUpdate,
+    TaskOf,
     UnregisterAgent,
 )
 from tests.mesos.local.agent.harness import (
     AGENT,
+    FRAMEWORK,
     Desk,
     agent_info,
     framework_info,
@@ -322,3 +325,19 @@ def test_orders_to_an_agent_that_looks_for_its_executors_are_ignored() -> None:
     assert not desk.disk.frameworks["m-0000"].executors["ex"].has_task("t2")
     assert [type(m) for m in desk.seen] == [Pong]
     assert TaskID(value="t1") == desk.disk.frameworks["m-0000"].executors["ex"].launched["t1"].task_id
+
+
+def test_tasks_that_the_master_knows_and_the_agent_does_not() -> None:
+    desk = Desk().register().running()
+    here = TaskOf(framework_id=FRAMEWORK, task_id=TaskID(value="t1"), state="TASK_DROPPED")
+    lost = TaskOf(framework_id=FRAMEWORK, task_id=TaskID(value="t2"), state="TASK_DROPPED")
+    other = TaskOf(framework_id=FrameworkID(value="x"), task_id=TaskID(value="t3"), state="TASK_LOST")
+    desk.perform(desk.agent.link_broken(desk.now))
+    desk.perform(desk.agent.connected(desk.now))
+    desk.say(AgentRegistered(agent_id=AGENT, reconcile=(here, lost, other)))
+    updates = desk.take(StatusUpdate)
+    assert [(u.status.task_id.value, u.status.state) for u in updates] == [("t2", "TASK_DROPPED"), ("t3", "TASK_LOST")]
+    assert {u.status.message for u in updates} == {"Reconciliation: task unknown to the agent"}
+    for update in updates:
+        desk.acknowledge(update)
+    assert set(desk.disk.streams or {}) == {("m-0000", "t1")}
