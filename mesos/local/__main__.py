@@ -84,7 +84,7 @@ def make_cluster(given: argparse.Namespace, work_dir: Path) -> LocalCluster:
 
 
 async def run(cluster: LocalCluster) -> None:
-    """Until a signal; a second one does not wait for anything."""
+    """Until a signal, also while it still starts."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -1,0 +1,160 @@
+"""`python -m mesos.local`: comes up, ends clean, and says in one line what it can't do."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mesos.local.__main__ import main, read_credentials
+from tests.mesos.conformance.target import ROOT
+from tests.mesos.local.rim.live import Framework, basic, pid_in
+from tests.mesos.local.rim.wire import ask
+from thermos.errors import UserError
+
+PORT = 19860
+
+
+@contextmanager
+def running(*words: str, out: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Started, and up; killed if the test did not end it."""
+    command = [sys.executable, "-m", "mesos.local", "--port", str(PORT), *words]
+    with open(out, "wb") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+    try:
+        wait(lambda: out.read_text().count("http://") >= 2, process, out)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait(condition: object, process: subprocess.Popen[bytes], out: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None, out.read_text()
+        assert time.monotonic() < deadline, out.read_text()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_it_comes_up_and_ends_clean_with_its_executors(tmp_path: Path, signum: signal.Signals) -> None:
+    with running("--agents", "1", "--work-dir", str(tmp_path / "work"), out=tmp_path / "out") as process:
+
+        async def launch() -> int:
+            framework = Framework(PORT)
+            await framework.subscribe()
+            await framework.launch("t")
+            pid = pid_in(await framework.status("t", "TASK_RUNNING"))
+            framework.close()
+            return pid
+
+        executor = asyncio.run(launch())
+        process.send_signal(signum)
+        assert process.wait(20) == 0
+        assert not Path(f"/proc/{executor}").exists()
+    lines = (tmp_path / "out").read_text().splitlines()
+    assert lines == [f"master http://127.0.0.1:{PORT}", f"agent0 http://127.0.0.1:{PORT + 1}"]
+
+
+def test_without_a_folder_it_uses_one_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with running("--agents", "1", out=tmp_path / "out") as process:
+        assert len(list(tmp_path.glob("mesos-local-*"))) == 1
+        process.terminate()
+        assert process.wait(20) == 0
+    assert list(tmp_path.glob("mesos-local-*")) == []
+
+
+def test_options_and_credentials(tmp_path: Path) -> None:
+    (tmp_path / "credentials").write_text("# who may\nme  pw\n")
+    words = ["--agents", "1", "--credentials", str(tmp_path / "credentials"), "--attributes", "zone:z{i}"]
+    words += ["--master-option", "heartbeat_interval_s=3", "--agent-option", "recovery_timeout_s=60"]
+    with running(*words, out=tmp_path / "out"):
+
+        async def look() -> tuple[int, int, object]:
+            body = {"type": "GET_HEALTH"}
+            refused = await ask(PORT, "POST", "/api/v1", body)
+            taken = await ask(PORT, "POST", "/api/v1", body, basic("me", "pw"))
+            slaves = (await ask(PORT, "GET", "/slaves")).json["slaves"]
+            return refused.status, taken.status, slaves[0]["attributes"]
+
+        assert asyncio.run(look()) == (401, 200, {"zone": "z0"})
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--agents", "many"], "argument --agents: invalid int value: 'many'"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--agents", "99"], "cannot run 99 agents: expected 0 to 48; simulations take more"),
+        (["--masters", "3"], "cannot run several masters without a ZooKeeper: say where it is, zk://host:port/path"),
+        (["--resources", "cpus"], "cannot read the resource “cpus”: write it as name:value or name(role):value"),
+        (["--agent-option", "nope=1"], "no agent option 'nope=1': expected NAME=VALUE, NAME one of "),
+        (["--credentials", "/nowhere/at/all"], "cannot read the credentials in /nowhere/at/all: "),
+    ],
+)
+def test_a_bad_argument_is_one_line_and_exit_code_2(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["--work-dir", str(tmp_path), *words]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"mesos.local: {text}")
+    assert told.err.count("\n") == 1
+
+
+def test_a_taken_port_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", PORT)):
+        assert main(["--work-dir", str(tmp_path), "--port", str(PORT)]) == 1
+    text = f"mesos.local: cannot listen on 127.0.0.1:{PORT}: something else listens there\n"
+    assert capsys.readouterr().err == text
+
+
+def test_a_folder_that_can_not_be_made_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["--work-dir", str(tmp_path / "file"), "--port", str(PORT)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("mesos.local: cannot make ")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("one\n", "line 1: expected a principal and a secret"), ("# nobody\n", "there are none")],
+)
+def test_bad_credentials_are_named(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(UserError, match=problem):
+        read_credentials(tmp_path / "file")
+
+
+def test_what_a_killed_one_left_is_ended_at_the_next_start(tmp_path: Path) -> None:
+    async def launch() -> int:
+        framework = Framework(PORT)
+        await framework.subscribe()
+        await framework.launch("t")
+        pid = pid_in(await framework.status("t", "TASK_RUNNING"))
+        framework.close()
+        return pid
+
+    words = ["--agents", "1", "--work-dir", str(tmp_path / "work")]
+    with running(*words, out=tmp_path / "out") as process:
+        executor = asyncio.run(launch())
+        process.kill()
+        process.wait()
+    assert Path(f"/proc/{executor}").exists()
+    with running(*words, out=tmp_path / "out2") as process:
+        state = Path(f"/proc/{executor}/stat")
+        assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+        process.terminate()
+        assert process.wait(20) == 0
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["agent0"]
