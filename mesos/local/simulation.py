@@ -74,7 +74,12 @@ class Simulation:
         self._identities = 0
         self._registry = Registry()
         self._config = make_options(MasterConfig, master_options or {}, "master")
-        options = make_options(AgentOptions, agent_options or {}, "agent")
+        few = {  # of tens of thousands of agents; the master remembers, too
+            "max_completed_frameworks": 1,
+            "max_completed_executors_per_framework": 2,
+            "max_completed_tasks_per_executor": 2,
+        }
+        options = make_options(AgentOptions, agent_options or {}, "agent", **few)
         everything = parse_resources(resources)
         self.agents = [
             SimulatedAgent(self, number, AgentConfig(info=_agent_info(number, everything), options=options))
