@@ -255,6 +255,11 @@ class TaskExecutor:
     def _prepare(self) -> None:
         assigned = self._assigned
         assert assigned is not None
+        try:
+            self._machinery.enter(assigned)
+        except (ThermosError, OSError) as error:
+            self._loop.post(lambda now: self._on_prepared(error, now))
+            return
         self._workers.submit(lambda: self._machinery.prepare(assigned), self._on_prepared)
 
     def _on_prepared(self, outcome: Prepared | Exception, now: Now) -> None:

@@ -63,6 +63,9 @@ class Prepared:
 
 
 class Machinery(Protocol):
+    def enter(self, assigned: AssignedTask) -> None:
+        """In the loop's thread, before `prepare`; quick. Raises ThermosError."""
+
     def prepare(self, assigned: AssignedTask) -> Prepared:
         """Blocking, in a worker. Raises ThermosError with one line."""
 

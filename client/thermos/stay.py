@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import sys
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from thermos.clock import now
 from thermos.core.fold import Run, TaskRecord
 from thermos.errors import Exit, HostError, NotOwner
 from thermos.host.kernel import Kernel
+from thermos.host.limits import raise_nofile
 from thermos.host.spawn import Settings
 from thermos.model import LogDestination
 from thermos.monitor.follow import TaskView, read_task
@@ -100,13 +100,6 @@ def inherit(settings: Settings, preserve_env: bool) -> Settings:
         path=os.environ.get("PATH", os.defpath),
         nofile=raise_nofile(),
     )
-
-
-def raise_nofile() -> tuple[int, int]:
-    """Allow ourselves as many descriptors as we may have. Returns the limits that we had."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft, hard
 
 
 def _adopted(task_id: str, before: TaskView) -> str:

@@ -165,6 +165,8 @@ class FakeMachinery:
     owned: int = 0
     waits: Waits = field(default_factory=Waits)
 
+    def enter(self, assigned: AssignedTask) -> None: ...
+
     def prepare(self, assigned: AssignedTask) -> Prepared:
         if self.prepare_error is not None:
             raise self.prepare_error
