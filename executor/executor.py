@@ -258,7 +258,8 @@ class TaskExecutor:
         try:
             self._machinery.enter(assigned)
         except (ThermosError, OSError) as error:
-            self._loop.post(lambda now: self._on_prepared(error, now))
+            refusal = error  # outlives this block
+            self._loop.post(lambda now: self._on_prepared(refusal, now))
             return
         self._workers.submit(lambda: self._machinery.prepare(assigned), self._on_prepared)
 
