@@ -235,4 +235,4 @@ def running(port: int, options: ExecutorOptions | None = None, **more: Any) -> I
         assert len(executor.threads) <= 2
     finally:
         took = executor.stop()
-    assert took < 1.0, f"stopping took {took} s"
+    assert took < 3.0, f"stopping took {took} s"

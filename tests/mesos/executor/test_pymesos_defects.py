@@ -99,7 +99,7 @@ def test_defect_4_one_hung_call_freezes_everything() -> None:
         assert len(executor.driver.pending) == 1 and executor.driver.state()["phase"] == "subscribed"
         executor.driver.update(status("u"), now())
         assert time.monotonic() - before < 0.5
-        # and `running` sees to it that stop takes less than a second
+        # and `running` sees to it that stop takes no time
 
 
 def test_defect_5_descriptors_beyond_1023() -> None:
@@ -204,7 +204,7 @@ def test_defect_10_the_subscription_back_off_is_kept() -> None:
     with running(free_port(), subscription_backoff_max_s=0.1) as executor:
         end = time.monotonic() + 1.0
         executor.until(lambda: time.monotonic() > end)
-        assert 9 <= executor.driver.state()["attempts"] <= 25
+        assert 6 <= executor.driver.state()["attempts"] <= 25
 
 
 def test_defect_10_the_token_is_sent_and_erased() -> None:
