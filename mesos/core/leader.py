@@ -68,6 +68,8 @@ def parse_masters(text: str, scheme: str = "http") -> MasterList | ZooKeeperPath
         raise UserError("cannot find a master in an empty text; give host:port, a list of these, or zk://…/mesos")
     if len(text) > _LONGEST_TEXT:
         raise UserError(f"cannot find a master in {len(text)} characters; {_LONGEST_TEXT} are allowed")
+    if not text.isprintable():  # a library for URLs drops line ends without a word
+        raise UserError(f"cannot use {text!r} as a master's address: there are control characters in it")
     if text.startswith("zk://"):
         return _parse_zookeeper(text, scheme)
     urls = [_parse_master(part.strip(), scheme) for part in text.split(",") if part.strip()]

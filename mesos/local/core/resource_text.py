@@ -31,7 +31,7 @@ def _resource(part: str) -> Resource:
     head, colon, value = part.partition(":")
     match = _NAME.fullmatch(head.strip())
     if not colon or match is None or not value.strip():
-        raise UserError(f"cannot read the resource “{part}”: write it as name:value or name(role):value")
+        raise UserError(f"cannot read the resource {part!r}: write it as name:value or name(role):value")
     name, role = match[1].strip(), (match[2] or "").strip()
     reservations = (Reservation(type=STATIC, role=role),) if role not in ("", ANY_ROLE) else ()
     value = value.strip()
@@ -41,7 +41,7 @@ def _resource(part: str) -> Resource:
         return Resource(name=name, type=ValueType.SET, set=_items(part, value), reservations=reservations)
     number = _number(value)
     if number is None or number < 0:
-        raise UserError(f"cannot read the resource “{part}”: {value} is no amount")
+        raise UserError(f"cannot read the resource {part!r}: {value!r} is no amount")
     amount = Scalar(value=thousandths(number) / 1000)
     return Resource(name=name, type=ValueType.SCALAR, scalar=amount, reservations=reservations)
 
@@ -50,7 +50,7 @@ def _attribute(part: str) -> Attribute:
     name, colon, value = part.partition(":")
     name, value = name.strip(), value.strip()
     if not colon or not name or not value:
-        raise UserError(f"cannot read the attribute “{part}”: write it as name:value")
+        raise UserError(f"cannot read the attribute {part!r}: write it as name:value")
     if value.startswith("["):
         return Attribute(name=name, type=ValueType.RANGES, ranges=_ranges(part, value))
     number = _number(value)
@@ -61,19 +61,19 @@ def _attribute(part: str) -> Attribute:
 
 def _ranges(part: str, value: str) -> Ranges:
     if not value.endswith("]"):
-        raise UserError(f"cannot read “{part}”: the ranges end with ]")
+        raise UserError(f"cannot read {part!r}: the ranges end with ]")
     spans = []
     for span in value[1:-1].split(","):
         low, dash, high = span.strip().partition("-")
         if not dash or not low.strip().isdecimal() or not high.strip().isdecimal() or int(low) > int(high):
-            raise UserError(f"cannot read “{part}”: {span.strip()} is no range such as 31000-31099")
+            raise UserError(f"cannot read {part!r}: {span.strip()!r} is no range such as 31000-31099")
         spans.append(Range(begin=int(low), end=int(high)))
     return Ranges(range=tuple(spans))
 
 
 def _items(part: str, value: str) -> Items:
     if not value.endswith("}"):
-        raise UserError(f"cannot read “{part}”: the set ends with }}")
+        raise UserError(f"cannot read {part!r}: the set ends with }}")
     return Items(item=tuple(item.strip() for item in value[1:-1].split(",") if item.strip()))
 
 

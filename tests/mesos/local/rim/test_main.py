@@ -97,7 +97,7 @@ def test_options_and_credentials(tmp_path: Path) -> None:
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["--agents", "99"], "cannot run 99 agents: expected 0 to 48; simulations take more"),
         (["--masters", "3"], "cannot run several masters without a ZooKeeper: say where it is, zk://host:port/path"),
-        (["--resources", "cpus"], "cannot read the resource “cpus”: write it as name:value or name(role):value"),
+        (["--resources", "cpus"], "cannot read the resource 'cpus': write it as name:value or name(role):value"),
         (["--agent-option", "nope=1"], "no agent option 'nope=1': expected NAME=VALUE, NAME one of "),
         (["--credentials", "/nowhere/at/all"], "cannot read the credentials in /nowhere/at/all: "),
     ],
