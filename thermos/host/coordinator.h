@@ -41,7 +41,7 @@ struct orders { /* numbers are -1 and texts NULL where nothing was ordered */
     gid_t *groups;
     int64_t pruned[PRUNED];
     uint64_t respawn_codes[4]; /* a bit for each exit code */
-    int limit_count, group_count, pruned_count, destination, rotate, stop_with_owner, respawn, problem;
+    int limit_count, group_count, pruned_count, destination, rotate, stop_with_owner, respawn, to_pipe, problem;
 };
 extern struct orders orders;
 
@@ -69,7 +69,7 @@ uint32_t crc32(uint32_t crc, const void *bytes, size_t n);
 int64_t now_ms(void);
 void rest_ms(int64_t ms);
 char *scratch(void); /* SCRATCH bytes for whoever reads a file just now, but not inside a record */
-void open_inbox(void); /* locked, and this run not forked yet; else ends the program */
+void open_inbox(void); /* locked, and this run not forked yet (unless it is a pipe); else ends the program */
 void record_begin(const char *kind);
 void put_field(const char *name, int64_t value);
 void put_string_field(const char *name, const char *value);

@@ -101,6 +101,7 @@ CHOICES = {
     "mode": (b"standard", b"rotate"),
     "on_owner_death": (b"keep", b"stop"),
     "respawn": (b"0", b"1"),
+    "records": (b"inbox", b"pipe"),
 }
 
 
@@ -188,7 +189,7 @@ class Orders:
             give_up(UNUSABLE, "orders lack a usable process")
         if "run" not in self.numbers:
             give_up(UNUSABLE, "orders lack a usable run")
-        if not inbox or b"/" in inbox:
+        if not self.to_pipe and (not inbox or b"/" in inbox):
             give_up(UNUSABLE, "orders lack a usable inbox")
         if not self.arguments:
             give_up(UNUSABLE, "orders lack a usable arg")
@@ -201,6 +202,7 @@ class Orders:
             and (self.groups is None or {"uid", "gid"} <= self.numbers.keys())
             and self.arguments[0][:1] == b"/"
             and (self.choices["on_owner_death"] == b"keep" or (self.owner is not None and not self.respawns))
+            and not (self.to_pipe and self.respawns)
             and self.numbers["run"] not in self.pruned
             and ("log_file" not in self.texts or (self.respawns and to_file and self._has_log_name()))
             and len(self.texts["wake"]) < 256
@@ -218,6 +220,10 @@ class Orders:
     def respawns(self) -> bool:
         return self.choices["respawn"] == b"1"
 
+    @property
+    def to_pipe(self) -> bool:
+        return self.choices["records"] == b"pipe"
+
 
 def read_orders() -> bytes:
     parts = []
@@ -233,11 +239,13 @@ def read_orders() -> bytes:
 
 
 class Inbox:
-    """The file of facts: one line each, queued while the disk is full, and a poke of the FIFO `wake` after each."""
+    """The file of facts: one line each, queued while the disk is full, and a poke of the FIFO `wake` after each.
+
+    A run without a checkpoint has a pipe instead; a reader of it that has gone wants to know no more."""
 
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
-        self.name = orders.texts["inbox"]
+        self.name = orders.texts.get("inbox", b"")
         self.process = orders.texts["process"]
         self.run = orders.numbers["run"]
         self.queue: list[bytes] = []
@@ -248,6 +256,9 @@ class Inbox:
 
     def open(self) -> None:
         """Opened and locked, and this run not forked yet; else the end."""
+        if self.orders.to_pipe:
+            self._use_pipe()
+            return
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         name = os.fsdecode(self.name)
         try:
@@ -257,6 +268,15 @@ class Inbox:
             self._lock()
         except OSError as error:
             give_up(BROKEN, f"cannot open and lock the inbox {name}: {error.strerror}")
+
+    def _use_pipe(self) -> None:
+        self.fd = TASK_DIR
+        try:
+            is_pipe = stat.S_ISFIFO(os.fstat(self.fd).st_mode)
+        except OSError:
+            is_pipe = False
+        if not is_pipe:
+            give_up(BROKEN, "not a pipe: fd 3")
 
     def _lock(self) -> None:
         wait, until = 0.001, now() + LOCK_WAIT
@@ -329,6 +349,8 @@ class Inbox:
             torn = size and os.pread(self.fd, 1, size - 1) != b"\n"
             line = (b"\n" if torn else b"") + self.queue[0]
             written = os.write(self.fd, line) if line else 0
+        except BrokenPipeError:
+            return True
         except OSError:
             return False
         if written > 1 and written == len(line) - 1:

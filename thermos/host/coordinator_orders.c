@@ -80,6 +80,7 @@ static const struct { const char *key; int *value; const char *names[5]; } choic
     {"mode", &orders.rotate, {"standard", "rotate"}},
     {"on_owner_death", &orders.stop_with_owner, {"keep", "stop"}},
     {"respawn", &orders.respawn, {"0", "1"}},
+    {"records", &orders.to_pipe, {"inbox", "pipe"}},
 };
 
 /* All bytes of fd 0, however large, in pages of their own. */
@@ -206,7 +207,8 @@ static bool orders_fit_together(void) {
            (!file || !orders.rotate || (orders.log_size && orders.log_backups)) &&
            (orders.group_count < 0 || (orders.uid >= 0 && orders.gid >= 0)) && *orders.arguments[0] == '/' &&
            (!orders.log_file || (orders.respawn && file && is_log_name(orders.log_file))) &&
-           (!orders.stop_with_owner || (orders.owner_pid && !orders.respawn)) && strlen(orders.wake) < sizeof wake_token;
+           (!orders.stop_with_owner || (orders.owner_pid && !orders.respawn)) && !(orders.to_pipe && orders.respawn) &&
+           strlen(orders.wake) < sizeof wake_token;
 }
 
 /* Everything but `arg` and `env` goes through take_order; those two become the vectors for execve. */
@@ -231,9 +233,11 @@ static void take_fields(char *at, char *end, char **argument, char **variable) {
     }
 }
 
-/* Without these four nothing can be started or recorded. */
+/* Without these four (a pipe needs no inbox) nothing can be started or recorded. */
 static void require_essentials(void) {
     const char *missing = NULL;
+    if (orders.to_pipe)
+        orders.inbox = "pipe"; /* its name where it is spoken of */
     if (!orders.process || strlen(orders.process) >= sizeof process_name)
         missing = "process";
     else if (orders.run < 0)

@@ -124,6 +124,17 @@ class Kernel:
     def nonce(self) -> str:
         return os.urandom(8).hex()  # as `secrets` does, without its megabyte of modules
 
+    def pipe(self) -> tuple[int, int]:
+        """Both ends close-on-exec, the reading one never blocks; none is 0 to 3 (see `open`)."""
+        ends = os.pipe2(os.O_CLOEXEC)
+        try:
+            read, write = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, _CHECKPOINT_FD + 1) for end in ends)
+        finally:
+            for end in ends:
+                os.close(end)
+        os.set_blocking(read, False)
+        return read, write
+
     def set_subreaper(self) -> bool:
         """Orphans of our coordinators become ours. False where the kernel refuses."""
         libc = ctypes.CDLL(None, use_errno=True)
@@ -131,11 +142,19 @@ class Kernel:
 
     def spawn(self, program: str, argv: Sequence[str], orders: bytes, checkpoint_fd: int) -> int:
         """Start a coordinator: orders on fd 0, checkpoint directory on fd 3, empty environment, all blocked."""
+        return self._spawn(program, argv, orders, [(os.POSIX_SPAWN_DUP2, checkpoint_fd, _CHECKPOINT_FD)])
+
+    def spawn_into_pipes(self, program: str, argv: Sequence[str], orders: bytes, records: int, output: int) -> int:
+        """Likewise, with a pipe for its records in place of the checkpoint, and one for what its command prints."""
+        wanted = ((output, 1), (output, 2), (records, _CHECKPOINT_FD))
+        return self._spawn(program, argv, orders, [(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in wanted])
+
+    def _spawn(self, program: str, argv: Sequence[str], orders: bytes, actions: list[tuple[int, int, int]]) -> int:
         fd = os.memfd_create("orders", os.MFD_CLOEXEC)
         try:
             os.write(fd, orders)
             os.lseek(fd, 0, os.SEEK_SET)
-            actions = [(os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_DUP2, checkpoint_fd, _CHECKPOINT_FD)]
+            actions = [(os.POSIX_SPAWN_DUP2, fd, 0), *actions]
             return os.posix_spawn(program, list(argv), {}, file_actions=actions, setsigmask=_BLOCKED)
         finally:
             os.close(fd)

@@ -12,7 +12,7 @@ import fcntl
 import functools
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from thermos.host.kernel import Kernel
@@ -43,11 +43,28 @@ def find_coordinator(refused: Collection[str] = ()) -> Program:
 
 def spawn_coordinator(kernel: Kernel, label: str, orders: bytes, checkpoint_fd: int) -> int:
     """Start one; `label` is what `ps` shows. Its pid. Raises OSError."""
+
+    def spawn(program: str, argv: Sequence[str]) -> int:
+        return kernel.spawn(program, argv, orders, checkpoint_fd)
+
+    return _spawn_best(spawn, label)
+
+
+def spawn_into_pipes(kernel: Kernel, label: str, orders: bytes, records: int, output: int) -> int:
+    """Likewise, for a run without a checkpoint."""
+
+    def spawn(program: str, argv: Sequence[str]) -> int:
+        return kernel.spawn_into_pipes(program, argv, orders, records, output)
+
+    return _spawn_best(spawn, label)
+
+
+def _spawn_best(spawn: Callable[[str, Sequence[str]], int], label: str) -> int:
     refused: list[str] = []
     while True:
         program, argv = find_coordinator(refused) if refused else find_coordinator()
         try:
-            return kernel.spawn(program, (*argv, label), orders, checkpoint_fd)
+            return spawn(program, (*argv, label))
         except PermissionError:
             if program in (sys.executable, *refused):
                 raise

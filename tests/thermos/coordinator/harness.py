@@ -140,6 +140,7 @@ class Host:
     program: Program
     root: Path
     console: tuple[int, int] | None = None  # fds handed as 1 and 2
+    records_to: int | None = None  # fd handed as 3 in place of the checkpoint directory
     started: list[Started] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -182,7 +183,8 @@ class Host:
         os.lseek(orders, 0, os.SEEK_SET)
         null = os.open("/dev/null", os.O_RDWR)
         directory = os.open(self.task, os.O_RDONLY | os.O_DIRECTORY)
-        wanted = [orders if stdin is None else stdin, *(self.console or (null, 2)), directory]
+        third = directory if self.records_to is None else self.records_to
+        wanted = [orders if stdin is None else stdin, *(self.console or (null, 2)), third]
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in wanted]
         actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(high)]
         actions += [(os.POSIX_SPAWN_DUP2, null, 9)]  # a leaked descriptor
