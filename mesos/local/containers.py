@@ -34,6 +34,7 @@ _EXIT_1 = 256  # as a wait status
 
 #: Seconds between looks at what is left of a container that was killed.
 _LOOK_S = 0.02
+_LOOKS = 3000
 
 
 class Report(Protocol):
@@ -61,7 +62,7 @@ class _Container:
     process: subprocess.Popen[bytes] | None = None
     has_begun: bool = False
     is_killed: bool = False
-    killer: asyncio.Task[None] | None = None
+    killer: asyncio.Task[int] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -122,10 +123,8 @@ class Containers:
         left = 0
         for path in sorted(self._records.iterdir()):
             record = _read_record(path)
-            process = process_tree.look_at(record.pid) if record is not None else None
-            if record is not None and process is not None and process.start_ticks == record.start_ticks:
-                left += 1
-                await self._sweep(record.pid)
+            if record is not None and _is_its_own(record):
+                left += await self._sweep(record.pid) > 0
             path.unlink(missing_ok=True)
         return left
 
@@ -210,11 +209,17 @@ class Containers:
         elif container.has_begun and container.task is not None:
             container.task.cancel()
 
-    async def _sweep(self, pid: int) -> None:
-        """Kill what belongs to it until nothing does."""
-        roots = {pid}
-        while await asyncio.to_thread(process_tree.kill_all, roots):
+    async def _sweep(self, pid: int) -> int:
+        """Kill what belongs to it until nothing does, or for a minute: who hangs in the kernel is left to it. Returns
+        how many there were."""
+        roots, most = {pid}, 0
+        for _ in range(_LOOKS):
+            living = await asyncio.to_thread(process_tree.kill_all, roots)
+            most = max(most, living)
+            if not living:
+                break
             await asyncio.sleep(_LOOK_S)
+        return most
 
     def _write_record(self, container: _Container, pid: int) -> None:
         process = process_tree.look_at(pid)
@@ -300,6 +305,13 @@ async def _ended(pid: int) -> None:
 
 def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _is_its_own(record: Record) -> bool:
+    """Whether this process, or the session that it left behind, is still the container's. An id is not given anew
+    while there is a session of that name."""
+    process = process_tree.look_at(record.pid)
+    return process is None or process.start_ticks == record.start_ticks
 
 
 def _read_record(path: Path) -> Record | None:

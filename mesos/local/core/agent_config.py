@@ -57,7 +57,7 @@ class AgentOptions:
     jwt_secret_key: bytes | None = field(default=None, repr=False)
     #: Executors must show their token.
     authenticate_http_executors: bool = False
-    #: MESOS_DOMAIN_SOCKET and the like for the environments of executors.
+    #: Executors run as the user of their command or framework; for agents that are root.
     switch_user: bool = False
 
 

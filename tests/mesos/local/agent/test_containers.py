@@ -6,11 +6,13 @@ import asyncio
 import os
 import pwd
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mesos.core.messages import (
@@ -23,7 +25,7 @@ from mesos.core.messages import (
     FrameworkInfo,
 )
 from mesos.local import process_tree
-from mesos.local.containers import Containers, account_of
+from mesos.local.containers import Containers, Record, account_of, boot_id
 from mesos.local.core.protocol import StartContainer
 from tests.mesos.local.agent.silent import SilentServer
 from thermos.monitor.detect import mesos_roots
@@ -256,6 +258,26 @@ def test_leftovers_of_an_earlier_life_are_killed(tmp_path: Path) -> None:
 
     play(tmp_path, scenario)
     assert counts == [1, 0]
+    wait_for(lambda: not is_alive(pid))
+
+
+def test_a_session_whose_first_process_is_gone_is_a_leftover_too(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    command = f"sleep 1000 & echo $! >{pid_file}"
+    leader = subprocess.Popen(["sh", "-c", command], start_new_session=True)
+    leader.wait()
+    pid = int(pid_file.read_text())
+    assert is_alive(pid)
+    records = tmp_path / "meta" / "containers"
+    records.mkdir(parents=True)
+    (records / "c1").write_bytes(msgspec.json.encode(Record(leader.pid, 1, boot_id())))
+    counts: list[int] = []
+
+    async def scenario(containers: Containers, told: Told) -> None:
+        counts.append(await containers.kill_leftovers())
+
+    play(tmp_path, scenario)
+    assert counts == [1]
     wait_for(lambda: not is_alive(pid))
 
 
