@@ -170,6 +170,8 @@ def _begin(runner: Runner, paths: TaskPaths, settings: Settings, kernel: Kernel,
             uid=settings.user.uid,
             ports=dict(settings.ports),
             chroot=settings.chroot,
+            image=str(settings.image.path) if settings.image is not None else "",
+            image_sandbox=settings.image.sandbox if settings.image is not None else "",
         )
     )
     runner.append(_owner_record(kernel, now))
@@ -221,6 +223,7 @@ def _check_same(spec: TaskSpec, header: Header, paths: TaskPaths, settings: Sett
         "user": (header.uid, settings.user.uid),
         "ports": (header.ports, dict(settings.ports)),
         "chroot": (header.chroot, settings.chroot),
+        "image": (header.image, str(settings.image.path) if settings.image is not None else ""),
     }
     for name, (old, new) in pairs.items():
         if old != new:

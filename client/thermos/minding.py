@@ -15,7 +15,7 @@ from thermos.clock import now
 from thermos.core.records import Header, Owner
 from thermos.errors import HostError, NotOwner
 from thermos.host.kernel import Kernel
-from thermos.host.spawn import Settings
+from thermos.host.spawn import ImageRoot, Settings
 from thermos.host.users import Identity, UnknownUser, resolve_user
 from thermos.monitor.follow import Attendance, Follower, TaskView
 from thermos.monitor.watch import Watch
@@ -88,6 +88,7 @@ def settings_of(header: Header) -> Settings:
         ports=header.ports,
         setuid=header.uid != os.geteuid(),
         chroot=header.chroot,
+        image=ImageRoot(Path(header.image), header.image_sandbox) if header.image else None,
         path=os.environ.get("PATH", os.defpath),
     )
 

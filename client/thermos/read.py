@@ -157,6 +157,8 @@ def _header_lines(told: Told) -> Iterator[str]:
     yield f"  user: {header.user} (uid {header.uid})"
     yield f"  host: {header.hostname}"
     yield f"  sandbox: {header.sandbox}{' (chroot)' if header.chroot else ''}"
+    if header.image:
+        yield f"  image: {header.image} (the sandbox at {header.image_sandbox})"
     yield f"  logs: {header.log_dir}"
     if header.ports:
         yield f"  ports: {', '.join(f'{name} -> {port}' for name, port in header.ports.items())}"

@@ -43,6 +43,8 @@ class Header(Record, frozen=True, kw_only=True, tag="header", omit_defaults=True
     uid: int
     ports: dict[str, int] = {}
     chroot: bool = False
+    image: str = ""  # the root that processes are confined to, when that is not the sandbox
+    image_sandbox: str = ""  # where they see the sandbox in it
 
 
 class Owner(Record, frozen=True, kw_only=True, tag="owner"):

@@ -24,6 +24,14 @@ DEFAULT_LOGGER = LoggerSpec()
 
 
 @dataclass(frozen=True, slots=True)
+class ImageRoot:
+    """A root directory that processes are confined to, and where they see their sandbox in it."""
+
+    path: Path
+    sandbox: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """How processes of a task are run on this host; the same for all of them."""
 
@@ -33,7 +41,8 @@ class Settings:
     hostname: str
     ports: Mapping[str, int] = field(default_factory=dict)
     setuid: bool = False  # become `user` (root only)
-    chroot: bool = False
+    chroot: bool = False  # the sandbox is the root
+    image: ImageRoot | None = None  # the root is another directory, with the sandbox mounted in it
     base_env: Mapping[str, str] | None = None  # --preserve-env: start from this
     path: str = os.defpath
     logger: LoggerSpec = DEFAULT_LOGGER
@@ -65,6 +74,7 @@ class OrderForm:
         self._settings = settings
         self._always = render_fields(_settled_fields(settings))
         self._profile = f"{settings.sandbox}/.thermos_profile"
+        self._profile_inside = f"{sandbox_inside(settings).rstrip('/')}/.thermos_profile"
         self._log_base, self._log_prefix = settings.log_dir, ""
         if settings.log_dir.is_relative_to(settings.sandbox) and settings.log_dir != settings.sandbox:
             # the user may write there: every step below it is taken without following links
@@ -84,7 +94,7 @@ class OrderForm:
         yield "arg", process.cmdline
         yield "env", f"{RUN_MARKER}={order.nonce}"
         if os.path.isfile(self._profile):  # noqa: PTH113 - asked before every run
-            yield "env", f"BASH_ENV={'/.thermos_profile' if settings.chroot else self._profile}"
+            yield "env", f"BASH_ENV={self._profile_inside}"
         logger = process.logger or settings.logger
         yield "destination", logger.destination
         yield "mode", logger.mode
@@ -104,7 +114,8 @@ def _settled_fields(settings: Settings) -> Iterator[tuple[str, object]]:
     `base_env`; a run adds its marker, and BASH_ENV if there is a profile."""
     for argument in SHELL:
         yield "arg", argument
-    home = settings.user.home if settings.chroot else str(settings.sandbox)
+    inside = sandbox_inside(settings)
+    home = settings.user.home if settings.chroot else inside
     env = dict(settings.base_env or {})
     env |= {"HOME": home, "LOGNAME": settings.user.name, "USER": settings.user.name, "PATH": settings.path}
     env.pop(RUN_MARKER, None)
@@ -117,12 +128,21 @@ def _settled_fields(settings: Settings) -> Iterator[tuple[str, object]]:
         yield "uid", settings.user.uid
         yield "gid", settings.user.gid
         yield "groups", ",".join(map(str, settings.user.groups))
-    if settings.chroot:
+    if settings.image is not None:
+        yield "chroot", settings.image.path
+    elif settings.chroot:
         yield "chroot", settings.sandbox
-    yield "cwd", "/" if settings.chroot else settings.sandbox
+    yield "cwd", inside
     if settings.on_owner_death != "keep":
         yield "on_owner_death", settings.on_owner_death
         yield "owner_wait", max(0, round(settings.owner_wait * 1000))
+
+
+def sandbox_inside(settings: Settings) -> str:
+    """Where processes see their sandbox."""
+    if settings.image is not None:
+        return settings.image.sandbox
+    return "/" if settings.chroot else str(settings.sandbox)
 
 
 def render_fields(fields: Iterator[tuple[str, object]]) -> bytes:
