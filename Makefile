@@ -1,11 +1,12 @@
 # One command each: `make demo` runs a real task, `make test` runs the tests, `make check` is the fast gate,
-# `make test-mesos` runs the conformance suite against the embedded and (if the kit is at hand) real Mesos.
+# `make test-mesos` runs the conformance suite against the embedded and (if the kit is at hand) real Mesos,
+# `make executor` makes dist/thermos_executor, the one file that Mesos agents fetch.
 unexport PYTHONDONTWRITEBYTECODE
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-mesos check lint types fast bench constraints clean
+.PHONY: demo test test-mesos executor check lint types fast bench constraints clean
 
 .venv/installed: pyproject.toml setup.py constraints.txt scripts/setup $(wildcard thermos/host/coordinator*.[ch])
 	@scripts/setup
@@ -18,6 +19,9 @@ test: .venv/installed
 
 test-mesos: .venv/installed
 	@scripts/test-mesos $(ARGS)
+
+executor: .venv/installed
+	@scripts/make-executor $(ARGS)
 
 fast: .venv/installed
 	$(PYTEST) -q -n 2 tests/thermos/core tests/config tests/mesos/core tests/test_architecture.py $(ARGS)
