@@ -191,8 +191,42 @@ def test_duplicate_ids_and_executors_that_differ() -> None:
     framework.launch(offer, task(offer, "t1"), task(offer, "t1"), other)
     said = {(name, state): text for name, state, _, text in framework.said()}
     assert said["t1", "TASK_ERROR"] == "Task has duplicate ID: t1"
-    assert said["t2", "TASK_ERROR"].startswith("ExecutorInfo is not compatible with existing ExecutorInfo with same")
+    assert said["t2", "TASK_ERROR"] == DIFFERS
     assert ("t1", "TASK_RUNNING") in said
+
+
+#: As a real master wrote it, but for the ids.
+DIFFERS = """\
+ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.
+------------------------------------------------------------
+Existing ExecutorInfo:
+executor_id {
+  value: "ex"
+}
+command {
+  value: "run"
+}
+framework_id {
+  value: "m1-0000"
+}
+type: CUSTOM
+
+------------------------------------------------------------
+ExecutorInfo:
+executor_id {
+  value: "ex"
+}
+command {
+  value: "run"
+}
+framework_id {
+  value: "m1-0000"
+}
+source: "x"
+type: CUSTOM
+
+------------------------------------------------------------
+"""
 
 
 def test_an_unreachable_tasks_id_is_not_free() -> None:
@@ -328,8 +362,8 @@ def test_a_group_is_launched_whole() -> None:
     ("tasks", "changes", "text"),
     [
         (("g1", "g2"), {"resources": OWN[:2]}, "Executor 'ex' uses no disk"),
-        (("g1", "g1"), {}, "Task has duplicate ID: g1"),
-        (("g1", "a/b"), {}, "'a/b' contains invalid characters"),
+        (("g1", "g1"), {"resources": OWN[:2]}, "Task 'g1' is invalid: Task has duplicate ID: g1"),
+        (("g1", "a/b"), {}, "Task 'a/b' is invalid: 'a/b' contains invalid characters"),
         (("g1",), {"type": ""}, "'ExecutorInfo.type' must be set"),
         (("g1",), {"resources": (scalar("cpus", 99), *OWN[1:])}, "required by task group and its executor are more"),
     ],

@@ -112,7 +112,7 @@ PLACE = "; on agent m1-S0 at slave(1)@127.0.0.1:5051 (a0)"
                 "Resource 'cpus:-1' is invalid: Invalid scalar resource: value <= 0"
             ),
         ),
-        (operation("RESERVE"), "Invalid resources"),
+        (operation("RESERVE"), f"Invalid resources: The resources have multiple resource providers: {PLACE}"),
         (operation("CREATE", volume()), "does not contain disk(allocated: web)(reservations: [(DYNAMIC,web,me)]):100"),
         (
             operation("CREATE", msgspec.structs.replace(volume(), reservations=())),
