@@ -5,14 +5,22 @@ Nothing here runs unless somebody looks (live tree, `top`, observer, limits).
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR
 
 from thermos.core.usage import Look, Proc, make_look
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+
+#: Files with several names that a walk remembers, so that each counts once (some megabytes at most).
+LINKS_KEPT = 50_000
+
+_Key = tuple[int, int]  # device and inode
 
 
 def parse_proc(pid: int, text: bytes) -> Proc:
@@ -64,7 +72,8 @@ def _read_procs(proc: str) -> Iterator[Proc]:
 
 class DiskWalk:
     """Bytes below a directory (512 * st_blocks of files and directories), counted a bounded number of entries at a
-    time; links are never followed. `total` is the last complete walk's figure, None before the first."""
+    time. Links are never followed, also if a directory becomes one meanwhile; a file with several names counts once
+    (the first LINKS_KEPT of them are remembered). `total` is the last complete walk's figure, None before the first."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -85,21 +94,48 @@ class DiskWalk:
 
 
 def _sizes_below(root: str) -> Iterator[int]:
-    """The size of each entry below `root`; 0 for a directory that can't be read, so that it, too, is a step."""
-    pending = [root]
+    """The size of each entry below `root`; 0 for what can't be looked at, so that it, too, is a step."""
+    pending: list[tuple[str, _Key | None]] = [(root, None)]
+    several_names: set[_Key] = set()
     while pending:
+        path, key = pending.pop()
         try:
-            with os.scandir(pending.pop()) as entries:
+            with _listing(path, key) as entries:
                 for entry in entries:
-                    yield _size_of(entry)
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
+                    stat = _stat_of(entry)
+                    if stat is None:
+                        yield 0
+                        continue
+                    key = (stat.st_dev, stat.st_ino)
+                    if S_ISDIR(stat.st_mode):
+                        pending.append((f"{path}/{entry.name}", key))
+                    elif stat.st_nlink > 1:
+                        if key in several_names:
+                            yield 0
+                            continue
+                        if len(several_names) < LINKS_KEPT:
+                            several_names.add(key)
+                    yield 512 * stat.st_blocks
         except OSError:
             yield 0  # it has just gone, or we may not look: it counts nothing
 
 
-def _size_of(entry: os.DirEntry[str]) -> int:
+@contextlib.contextmanager
+def _listing(path: str, key: _Key | None) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """The directory that was seen as `key`: another one (or a link) in its place is none of ours. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (os.O_NOFOLLOW if key is not None else 0))
     try:
-        return 512 * entry.stat(follow_symlinks=False).st_blocks
+        stat = os.fstat(fd)
+        if key not in (None, (stat.st_dev, stat.st_ino)):
+            raise FileNotFoundError(errno.ENOENT, "it was replaced while we looked", path)
+        with os.scandir(fd) as entries:
+            yield entries
+    finally:
+        os.close(fd)
+
+
+def _stat_of(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
     except OSError:
-        return 0  # removed since it was listed
+        return None  # removed since it was listed
