@@ -104,7 +104,7 @@ class HttpHealthChecker(Struct):
 
     endpoint = Default(String, "/health")  # path that is asked
     expected_response = Default(String, "ok")  # body, any case, trimmed; '' = any
-    expected_response_code = Default(Whole, 0)  # status; 0 = any
+    expected_response_code = Default(Whole, 0)  # status; 0 = any good one (2xx)
 
 
 class ShellHealthChecker(Struct):
@@ -113,11 +113,18 @@ class ShellHealthChecker(Struct):
     shell_command = Required(String)  # healthy if it exits with 0
 
 
+class TcpHealthChecker(Struct):
+    """Connects to a port of the task."""
+
+    port = Default(String, "health")  # named port
+
+
 class HealthCheckerConfig(Struct):
-    """How health is checked; the shell check wins if both are given."""
+    """How health is checked. Of several the shell check wins, then tcp."""
 
     http = HttpHealthChecker  # over HTTP
     shell = ShellHealthChecker  # by a command
+    tcp = TcpHealthChecker  # by a connection
 
 
 class HealthCheckConfig(Struct):

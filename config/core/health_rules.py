@@ -16,6 +16,10 @@ _NOT_NEGATIVE = (
 )
 
 
+#: The kinds of checks, the one that is used first.
+KINDS = ("shell", "tcp", "http")
+
+
 def health_findings(health: Plain) -> Iterator[Finding]:
     """All that is wrong with a `health_check_config`; paths are relative to it."""
     for field in _NOT_NEGATIVE:
@@ -27,11 +31,13 @@ def health_findings(health: Plain) -> Iterator[Finding]:
         yield Finding("timeout_secs is 0: every check would fail; give it a second", ("timeout_secs",))
     checker = mapping_at(health, "health_checker")
     if health and "health_checker" in health and not checker:
-        text = "names no check; give http=HttpHealthChecker(…) or shell=ShellHealthChecker(…)"
+        text = "names no check; give http=HttpHealthChecker(…), shell=ShellHealthChecker(…) or tcp=TcpHealthChecker(…)"
         yield Finding(text, ("health_checker",))
     yield from _http_findings(mapping_at(checker, "http"))
-    if "http" in checker and "shell" in checker:
-        text = "has an http and a shell check; only the shell check is used"
+    given = [kind for kind in KINDS if kind in checker]
+    if len(given) > 1:
+        first, *others = [f"{'an' if kind == 'http' else 'a'} {kind}" for kind in given]
+        text = f"has {', '.join(reversed(others))} and {first} check; only the {given[0]} check is used"
         yield Finding(text, ("health_checker",), warning=True)
     command = text_at(mapping_at(checker, "shell"), "shell_command")
     if command is not None and not command.strip():

@@ -64,15 +64,18 @@ def _primary_findings(job: Plain, resolved: Plain) -> Iterator[Finding]:
 
 
 def _health_port_findings(job: Plain, resolved: Plain) -> Iterator[Finding]:
-    """A port that only a shell check mentions is never allocated."""
-    path = ("health_check_config", "health_checker", "shell", "shell_command")
-    command: object = job
-    for field in path:
-        command = command.get(field) if isinstance(command, dict) else None
-    if not isinstance(command, str) or "{{" not in command:
-        return
-    allocated = set(job_ports(job))
-    for port in referenced_ports(command):
-        if port not in allocated and port not in resolved:
+    """A port that only a check mentions is never allocated."""
+    path = ("health_check_config", "health_checker")
+    checker = mapping_at(mapping_at(job, path[0]), path[1])
+    command = mapping_at(checker, "shell").get("shell_command")
+    asked = [
+        (port, ("shell", "shell_command")) for port in referenced_ports(command if isinstance(command, str) else "")
+    ]
+    named = text_at(mapping_at(checker, "tcp"), "port")
+    if named is not None:
+        asked.append((named, ("tcp", "port")))
+    allocated = {*job_ports(job), *resolved} if asked else set()
+    for port, field in asked:
+        if port not in allocated:
             text = f"port `{port}` is not allocated: no process mentions {{{{thermos.ports[{port}]}}}}"
-            yield Finding(text, path)
+            yield Finding(text, (*path, *field))

@@ -90,9 +90,10 @@ FIELDS: dict[str, dict[str, Any]] = {
         "min_consecutive_successes": 1,
         "timeout_secs": 1.0,
     },
-    "HealthCheckerConfig": {"http": NO, "shell": NO},
+    "HealthCheckerConfig": {"http": NO, "shell": NO, "tcp": NO},
     "HttpHealthChecker": {"endpoint": "/health", "expected_response": "ok", "expected_response_code": 0},
     "ShellHealthChecker": {"shell_command": MUST},
+    "TcpHealthChecker": {"port": "health"},
     "LifecycleConfig": {"http": NO},
     "HttpLifecycleConfig": {
         "port": "health",
