@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from mesos.core.executor_api import Call, CallType, Subscribe, Update
-from mesos.core.messages import AgentID, ContainerID, Source, TaskState, TaskStatus
+from mesos.core.messages import ContainerID, Source, TaskState, TaskStatus
 from mesos.local.core import agent_executors, agent_forward, agent_statuses
 from mesos.local.core.agent_disk import Executor, Framework
 from mesos.local.core.agent_recovery import TIMEOUT
@@ -51,14 +51,13 @@ def answer(agent: AgentState, call: Call, token: str | None, now: Now) -> Answer
         return Answer(refused.status, refused.text, agent.take_effects())
     match call.type:
         case CallType.SUBSCRIBE:
-            assert call.subscribe is not None
-            agent_executors.subscribe(agent, framework, executor, _completed(agent, call.subscribe, now), now)
+            agent_executors.subscribe(agent, framework, executor, _repeated(agent, call, now), now)
             return Answer(200, "", agent.take_effects(), executor.container_id)
         case CallType.UPDATE:
             assert call.update is not None
             if not agent_forward.has_room(agent, framework.id, call.update.status.task_id.value):
                 return Answer(503, FULL, agent.take_effects(), executor.container_id)
-            _update(agent, framework, call.update.status, now)
+            _update(agent, executor, call.update.status, now)
         case CallType.MESSAGE:
             assert call.message is not None
             agent.count("valid_framework_messages")
@@ -157,24 +156,30 @@ def _invalid_status(call: Call, status: TaskStatus) -> str | None:
     return None
 
 
-def _update(agent: AgentState, framework: Framework, status: TaskStatus, now: Now) -> None:
-    own: AgentID = agent.agent_id
-    if status.agent_id is not None and status.agent_id != own:
-        agent.count("invalid_status_updates")  # a real agent drops it without a word
-        return
-    complete = completed_status(status, own, now)
-    agent_statuses.handle(agent, framework.id, complete, now)
+def _update(agent: AgentState, sender: Executor, status: TaskStatus, now: Now) -> None:
+    complete = _completed(agent, status, now)
+    if complete is None:
+        agent.count("invalid_status_updates")
+    else:
+        agent_statuses.handle(agent, sender.framework_id, complete, now, sender)
 
 
-def _completed(agent: AgentState, subscribe: Subscribe, now: Now) -> Subscribe:
-    """Updates that a returning executor repeats know as little of their agent as new ones."""
-    updates = tuple(
-        Update(status=completed_status(update.status, agent.agent_id, now))
-        for update in subscribe.unacknowledged_updates
-    )
-    return msgspec.structs.replace(subscribe, unacknowledged_updates=updates)
-
-
-def completed_status(status: TaskStatus, agent_id: AgentID, now: Now) -> TaskStatus:
+def _completed(agent: AgentState, status: TaskStatus, now: Now) -> TaskStatus | None:
+    """With what the executor need not say. None for a status of another agent: a real one drops it without a word."""
+    if status.agent_id is not None and status.agent_id != agent.agent_id:
+        return None
     timestamp = status.timestamp if status.timestamp is not None else now.wall
-    return msgspec.structs.replace(status, agent_id=agent_id, timestamp=timestamp)
+    return msgspec.structs.replace(status, agent_id=agent.agent_id, timestamp=timestamp)
+
+
+def _repeated(agent: AgentState, call: Call, now: Now) -> Subscribe:
+    """A subscription with those of its updates that would be taken as UPDATE calls, too."""
+    assert call.subscribe is not None
+    updates = []
+    for update in call.subscribe.unacknowledged_updates:
+        status = _completed(agent, update.status, now) if _invalid_status(call, update.status) is None else None
+        if status is None:
+            agent.count("invalid_status_updates")
+        else:
+            updates.append(Update(status=status))
+    return msgspec.structs.replace(call.subscribe, unacknowledged_updates=tuple(updates))

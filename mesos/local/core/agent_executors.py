@@ -144,7 +144,7 @@ def subscribe(agent: AgentState, framework: Framework, executor: Executor, call:
         return
     _welcome(agent, framework, executor)
     for update in call.unacknowledged_updates:
-        agent_statuses.handle(agent, framework.id, update.status, now)
+        agent_statuses.handle(agent, framework.id, update.status, now, executor)
     _drop_unseen(agent, framework, executor, {task.task_id.value for task in call.unacknowledged_tasks}, now)
     send_queued(agent, framework, executor)
 

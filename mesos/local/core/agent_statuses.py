@@ -59,36 +59,40 @@ def task_of(agent_id: AgentID, framework: Framework, executor_id: ExecutorID, in
     )
 
 
-def handle(agent: AgentState, framework_id: str, status: TaskStatus, now: Now) -> None:
-    """What an executor says, or the agent."""
+def handle(agent: AgentState, framework_id: str, status: TaskStatus, now: Now, sender: Executor | None = None) -> None:
+    """What an executor says (`sender`), or the agent."""
     framework = agent.framework(framework_id)
     if framework is None or framework.is_terminating:  # nobody would acknowledge it
         agent.count("invalid_status_updates")
         return
-    agent.count("valid_status_updates")
     status = _with_drain(agent, framework, status)
     executor = framework.executor_of(status.task_id.value)
-    by_executor = status.source == Source.EXECUTOR
-    if executor is None:
-        teller = _teller_of_completed(framework, status) if by_executor else None
-        if teller is not None:
-            agent_forward.acknowledge_to_executor(agent, teller, status)
-        else:
-            agent_forward.record(agent, framework_id, status, None, now)
-        return
-    if by_executor:
-        status = _with_container(agent, executor, status)
-    if status.task_id.value in (executor.terminated or ()):
-        pass  # it has ended already
-    elif by_executor and status.task_id.value in executor.queued and status.state not in TERMINAL_STATES:
-        agent.count("invalid_status_updates")
-        return
+    if executor is not None:
+        is_taken = _take(agent, framework, executor, status, now, sender)
     else:
-        if not _is_known(agent, framework_id, status):
-            _change_task(agent, framework, executor, status)
-        agent_forward.record(agent, framework_id, status, executor, now)
-    if by_executor:
-        agent_forward.acknowledge_to_executor(agent, executor, status)
+        is_taken = sender is not None and _was_said_before(sender, status)
+        if not is_taken:
+            agent_forward.record(agent, framework_id, status, None, now)
+    agent.count("valid_status_updates")
+    if is_taken and sender is not None:
+        agent_forward.acknowledge_to_executor(agent, sender, status)
+
+
+def _take(
+    agent: AgentState, framework: Framework, executor: Executor, status: TaskStatus, now: Now, sender: Executor | None
+) -> bool:
+    """Whether the sender need not say it again."""
+    task_id = status.task_id.value
+    if task_id in (executor.terminated or ()):
+        return True  # it has ended already
+    if sender is not None:
+        if task_id in executor.queued and status.state not in TERMINAL_STATES:
+            return False  # it can't know of that task
+        status = _with_container(agent, executor, status)
+    if not _is_known(agent, framework.id, status):
+        _change_task(agent, framework, executor, status)
+    agent_forward.record(agent, framework.id, status, executor, now)
+    return True
 
 
 def say(
@@ -138,13 +142,12 @@ def complete_task(agent: AgentState, executor: Executor, task_id: str) -> None:
         executor.terminated = None
 
 
-def _teller_of_completed(framework: Framework, status: TaskStatus) -> Executor | None:
-    """Who said this very status before, of a task that is completed: its acknowledgement got lost on the way."""
-    for executor in framework.executors.values():
-        for task in executor.completed or ():
-            if task.task_id == status.task_id and any(s.uuid == status.uuid for s in task.statuses):
-                return executor
-    return None
+def _was_said_before(sender: Executor, status: TaskStatus) -> bool:
+    """Of a task that is completed: the acknowledgement to its executor got lost on the way."""
+    return any(
+        task.task_id == status.task_id and any(said.uuid == status.uuid for said in task.statuses)
+        for task in sender.completed or ()
+    )
 
 
 def _is_known(agent: AgentState, framework_id: str, status: TaskStatus) -> bool:

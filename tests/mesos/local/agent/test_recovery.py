@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from msgspec import structs
 
-from mesos.core.messages import ContainerID, FrameworkID, TaskID, text_attribute
+from mesos.core.messages import AgentID, ContainerID, FrameworkID, TaskID, text_attribute
 from mesos.local.core.agent import Agent
 from mesos.local.core.agent_config import AgentConfig
 from mesos.local.core.agent_states import AgentPhase
@@ -341,3 +342,24 @@ def test_tasks_that_the_master_knows_and_the_agent_does_not() -> None:
     for update in updates:
         desk.acknowledge(update)
     assert set(desk.disk.streams or {}) == {("m-0000", "t1")}
+
+
+def test_repeated_updates_are_completed_and_bad_ones_are_not_taken() -> None:
+    desk = Desk().register().running()
+    bare = structs.replace(desk.status("t1", "TASK_FINISHED"), timestamp=None)
+    bad = [
+        structs.replace(desk.status("t1", "TASK_FAILED"), uuid=b""),
+        structs.replace(desk.status("t1", "TASK_FAILED"), source="SOURCE_MASTER"),
+        structs.replace(desk.status("t1", "TASK_FAILED"), agent_id=AgentID(value="other")),
+    ]
+    assert kinds(desk.subscribe(updates=[*bad, bare])) == ["SUBSCRIBED", "ACKNOWLEDGED"]
+    [status] = desk.statuses()
+    assert (status.state, status.agent_id, status.timestamp) == ("TASK_FINISHED", AGENT, desk.now.wall)
+
+
+def test_an_executor_that_speaks_of_anothers_task() -> None:
+    desk = Desk().register().running().running("t2", "other")
+    desk.update("t1", "TASK_RUNNING", "other")
+    assert kinds(desk.take_events("other")) == ["ACKNOWLEDGED"]
+    assert desk.take_events() == []
+    assert [s.task_id.value for s in desk.statuses()] == ["t1"]
