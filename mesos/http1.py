@@ -6,7 +6,7 @@ connection is kept between requests. One thread uses it; `interrupt` is for all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import h11
 
@@ -29,11 +29,12 @@ class BadAnswer(LineError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is empty where it is streamed."""
+    """`body` is empty where it is streamed. `location` is where a redirect leads."""
 
     status: int
     reason: str
     body: bytes = b""
+    location: str = field(default="", compare=False)
 
     @property
     def words(self) -> str:
@@ -54,17 +55,36 @@ class Connection:
         """The whole answer."""
         deadline = look_at_clock().mono + timeout_s
         try:
-            answer = self._begin(target, headers, body, deadline)
+            answer = self._begin("POST", target, headers, body, deadline)
             return Answer(answer.status, answer.reason, self._read_all(deadline))
         except BaseException:
             self.hang_up()
             raise
 
+    def ask(
+        self, method: str, target: str, headers: tuple[tuple[str, str], ...], timeout_s: float, max_body: int
+    ) -> Answer:
+        """A request without a body; of the answer's at most so many bytes, and nothing if it is no good one (2xx). The
+        connection is closed: this is for servers that may say what they like."""
+        deadline = look_at_clock().mono + timeout_s
+        try:
+            answer = self._begin(method, target, (*headers, ("Connection", "close")), b"", deadline)
+            if not 200 <= answer.status < 300:
+                return answer
+            body = bytearray()
+            while len(body) <= max_body and (piece := self._read(deadline)):
+                body += piece
+            return Answer(answer.status, answer.reason, bytes(body[:max_body]), answer.location)
+        except h11.LocalProtocolError as error:
+            raise LineError(f"cannot ask {self._endpoint} for {target!r}: {error}") from error
+        finally:
+            self.hang_up()
+
     def stream(self, target: str, headers: tuple[tuple[str, str], ...], body: bytes, timeout_s: float) -> Answer:
         """The head of an answer; with 200 `read` what follows, otherwise the body is there."""
         deadline = look_at_clock().mono + timeout_s
         try:
-            answer = self._begin(target, headers, body, deadline)
+            answer = self._begin("POST", target, headers, body, deadline)
             if answer.status == 200:
                 return answer
             return Answer(answer.status, answer.reason, self._read_all(deadline))
@@ -90,12 +110,13 @@ class Connection:
     def close(self) -> None:
         self._line.close()
 
-    def _begin(self, target: str, headers: tuple[tuple[str, str], ...], body: bytes, deadline: float) -> Answer:
+    def _begin(
+        self, method: str, target: str, headers: tuple[tuple[str, str], ...], body: bytes, deadline: float
+    ) -> Answer:
         self._ready(deadline)
+        length = () if method == "GET" else (("Content-Length", str(len(body))),)
         request = h11.Request(
-            method="POST",
-            target=target,
-            headers=[("Host", self._endpoint.authority), ("Content-Length", str(len(body))), *headers],
+            method=method, target=target, headers=[("Host", self._endpoint.authority), *length, *headers]
         )
         data = self._http.send(request) or b""
         data += self._http.send(h11.Data(data=body)) or b""
@@ -104,7 +125,8 @@ class Connection:
         for _ in range(MAX_INTERIM):
             event = self._next(deadline)
             if isinstance(event, h11.Response):
-                return Answer(event.status_code, event.reason.decode("latin-1"))
+                location = next((value for name, value in event.headers if name == b"location"), b"")
+                return Answer(event.status_code, event.reason.decode("latin-1"), location=location.decode("latin-1"))
             if not isinstance(event, h11.InformationalResponse):
                 raise LineError(f"{self._endpoint} closed the connection before its answer was complete")
         raise BadAnswer(f"no answer of {self._endpoint} but {MAX_INTERIM} interim ones")

@@ -68,12 +68,14 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server listens. With `socket_path` the host is only a name in the request."""
+    """Where a server listens. With `socket_path` the host is only a name in the request; with `addresses` these are
+    tried in their order, and nobody is asked where the host is."""
 
     host: str
     port: int
     socket_path: str | None = None
     tls: Tls | None = None
+    addresses: tuple[str, ...] = ()
 
     @property
     def authority(self) -> str:
@@ -204,11 +206,12 @@ class Line:
     def _addresses(self) -> list[tuple[int, object]]:
         if self.endpoint.socket_path is not None:
             return [(socket.AF_UNIX, self.endpoint.socket_path)]
+        hosts = self.endpoint.addresses or (self.endpoint.host,)
         try:
-            found = socket.getaddrinfo(self.endpoint.host, self.endpoint.port, type=socket.SOCK_STREAM)
+            found = [socket.getaddrinfo(host, self.endpoint.port, type=socket.SOCK_STREAM) for host in hosts]
         except (OSError, UnicodeError) as error:
             raise LineError(f"cannot connect to {self.endpoint}: {_reason(error)}") from error
-        return [(family, address) for family, _, _, _, address in found]
+        return [(family, address) for addresses in found for family, _, _, _, address in addresses]
 
     def _open(self, family: int, address: object, deadline: float) -> None:
         sock = socket.socket(family, socket.SOCK_STREAM)
