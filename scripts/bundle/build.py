@@ -54,6 +54,7 @@ def main(argv: list[str]) -> int:
         special[tag].update(code)
         facts["pythons"][tag] = True
     inner = {"any.zip": packed(common)} | {f"{tag}.zip": packed(special[tag]) for tag in tags}
+    facts["parts"] = {name: hashlib.sha256(data).hexdigest() for name, data in inner.items()}
     sizes = [sum(len(data) for data, _ in (common | special[tag]).values()) for tag in tags]
     facts["unpacked_bytes"] = max(sizes)
     own = {name: HERE.joinpath(name).read_bytes() for name in ("__main__.py", "unpack.py")}
@@ -123,6 +124,7 @@ def describe(wheels: Path) -> dict[str, Any]:
         "platform": f"linux-{platform.machine()}-{libc or 'musl'}",
         "pythons": {},
         "unpacked_bytes": 0,
+        "parts": {},
         "wheels": {
             wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest()
             for wheel in sorted(wheels.glob("*.whl"))

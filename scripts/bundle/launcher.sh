@@ -3,13 +3,13 @@
 # `thermos_executor --bundle-info` tells what is inside, docs/executor.md the rest.
 self=$0
 case $self in */*) ;; *) self=$(command -v -- "$self") || self=$0 ;; esac
-size=$(wc -c <"$self") || exit 66
-if [ "$size" -ne @SIZE@ ]; then
-  echo "cannot start thermos_executor: $self is damaged: $((size)) bytes instead of" @SIZE@ "; fetch it again" >&2
-  exit 65
-fi
 @FIND_PYTHON@
 find_python || exit 69
 export PATH
+size=$(wc -c <"$self" 2>/dev/null) || size=@SIZE@
+if [ "$size" -ne @SIZE@ ]; then
+  echo "cannot start thermos_executor: $self is damaged: it has not the size it was made with; fetch it again" >&2
+  exit 65
+fi
 exec "$python" -I -S "$self" "$@"
 exit 69

@@ -8,6 +8,7 @@ removed by the next.
 
 import errno
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -16,17 +17,18 @@ import stat
 import sys
 import time
 import zipfile
+from typing import Any
 
 import launcher
 from launcher import DAMAGED, INSTEAD, UNFIT, Stop
 
 #: How long another one's unpacking is waited for.
-PATIENCE_S = 20.0
+PATIENCE_S = 10.0
 #: What a directory being unpacked is called, until it is renamed: the pid of who does it.
 NEW = ".new-"
 
 
-def perform(command: str, facts: dict[str, object], cache: str, home: str, tag: str) -> int:
+def perform(command: str, facts: dict[str, Any], cache: str, home: str, tag: str) -> int:
     if command == "--bundle-info":
         info = {**facts, "cache": cache, "home": home, "python": sys.executable, "unpacked": launcher.is_ready(home)}
         print(json.dumps(info, indent=2))
@@ -41,7 +43,7 @@ def perform(command: str, facts: dict[str, object], cache: str, home: str, tag: 
     return 0
 
 
-def make_ready(facts: dict[str, object], cache: str, home: str, tag: str) -> None:
+def make_ready(facts: dict[str, Any], cache: str, home: str, tag: str) -> None:
     """Unpack to `home`, unless somebody else does it first."""
     make_cache(cache)
     launcher.check_chain(cache)
@@ -83,13 +85,13 @@ def wait_for(lock: int) -> None:
         time.sleep(0.02)
 
 
-def unpack(facts: dict[str, object], cache: str, home: str, tag: str) -> None:
+def unpack(facts: dict[str, Any], cache: str, home: str, tag: str) -> None:
     if tag not in facts["pythons"]:
         raise Stop(f"{sys.executable} is {tag}, and this bundle is for {', '.join(facts['pythons'])}", UNFIT)
     fresh = os.path.join(cache, f"{NEW}{os.getpid()}-{time.monotonic_ns()}")
     try:
         os.mkdir(fresh, 0o755)
-        sizes = write_parts(fresh, ("any.zip", tag + ".zip"))
+        sizes = write_parts(fresh, ("any.zip", tag + ".zip"), facts["parts"])
         sizes.update(compile_missing(fresh, sizes))
         lines = [f"{size} {name}" for name, size in sorted(sizes.items())]
         write(os.path.join(fresh, "manifest"), "\n".join([*lines, "end\n"]).encode(), 0o644)
@@ -104,13 +106,12 @@ def unpack(facts: dict[str, object], cache: str, home: str, tag: str) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def write_parts(fresh: str, names: tuple[str, ...]) -> dict[str, int]:
-    """The members of these inner zips, by the loader of this one; {path: size}."""
+def write_parts(fresh: str, names: tuple[str, ...], digests: dict[str, str]) -> dict[str, int]:
+    """The members of these inner zips, found by what loaded the launcher; {path: size}."""
     sizes = {}
     made = {fresh}
-    try:
-        for name in names:
-            inner = zipfile.ZipFile(io.BytesIO(launcher.__loader__.get_data(name)))
+    for name in names:
+        with zipfile.ZipFile(io.BytesIO(checked_part(name, digests[name]))) as inner:
             for member in inner.infolist():
                 path = os.path.join(fresh, member.filename)
                 if os.path.dirname(path) not in made:
@@ -119,9 +120,18 @@ def write_parts(fresh: str, names: tuple[str, ...]) -> dict[str, int]:
                 data = inner.read(member)
                 write(path, data, member.external_attr >> 16 & 0o777)
                 sizes[member.filename] = len(data)
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
-        raise Stop(f"cannot unpack {sys.argv[0]}: it is damaged ({error}); fetch it again", DAMAGED) from None
     return sizes
+
+
+def checked_part(name: str, digest: str) -> bytes:
+    """One of the inner zips, as it was when the bundle was made."""
+    try:
+        data = launcher.__loader__.get_data(name)
+    except (OSError, ValueError, EOFError):
+        data = b""
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise Stop(f"cannot unpack {sys.argv[0]}: it is damaged ({name} is not what it was); fetch it again", DAMAGED)
+    return data
 
 
 def write(path: str, data: bytes, mode: int) -> None:
