@@ -28,6 +28,9 @@ NOT_READY = 503
 #: Seconds until an executor tries again what was refused, or what it heard nothing of.
 RETRY_S = 1.0
 
+#: Seconds that an executor waits for its first task.
+IDLE_S = 10.0
+
 #: Seconds without an agent after which an executor gives up; the default of Mesos' agents.
 RECOVERY_TIMEOUT_S = 900.0
 
@@ -85,6 +88,7 @@ class _Run:
     script: TaskScript
     is_over: bool = False
     is_killed: bool = False
+    is_known: bool = False  # an update of it was acknowledged
     untold: list[TaskStatus] = field(default_factory=list)
 
 
@@ -101,7 +105,6 @@ class ScriptedExecutor:
     has_ended: bool = False
     is_subscribed: bool = False
     _runs: dict[str, _Run] = field(default_factory=dict)
-    _had_task: bool = False
     _alone_since: float = 0.0  # monotonic
 
     @property
@@ -127,7 +130,7 @@ class ScriptedExecutor:
             self._exit(1 << 8)
             return
         waiting = [status for run in self._runs.values() for status in run.untold]
-        tasks = [run.task for run in self._runs.values() if run.untold]
+        tasks = [run.task for run in self._runs.values() if not run.is_known]
         self.agent.call(self, self._speaker.subscribe(tasks, waiting))
         self._after(RETRY_S, self.subscribe)
 
@@ -158,6 +161,7 @@ class ScriptedExecutor:
             self.is_subscribed = True
             for run in tuple(self._runs.values()):
                 self._send(run)
+            self._after(IDLE_S, self._end_if_idle)  # a launch that was lost does not come again
         elif event.launch is not None:
             self._launch(event.launch.task)
         elif event.launch_group is not None:
@@ -175,7 +179,6 @@ class ScriptedExecutor:
     def _launch(self, task: TaskInfo) -> None:
         if task.task_id.value in self._runs:  # said twice
             return
-        self._had_task = True
         run = self._runs[task.task_id.value] = _Run(task, self.task_script(task))
         if not run.script.never_starts:
             self._after(run.script.start_s, lambda: self._started(run))
@@ -232,14 +235,14 @@ class ScriptedExecutor:
         if run is None or not run.untold or run.untold[0].uuid != event.uuid:
             return
         run.untold.pop(0)
+        run.is_known = True
         self._send(run)
         if run.is_over and not run.untold:
             del self._runs[event.task_id.value]
-            if not self._runs and not self.script.lingers:
-                self._after(0.0, self._end_if_idle)
+            self._after(0.0, self._end_if_idle)
 
     def _end_if_idle(self) -> None:
-        if self._had_task and not self._runs:
+        if not self._runs and not self.script.lingers:
             self._exit(0)
 
     def _shut_down(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from mesos.core import scheduler_api
 from mesos.core.messages import (
     TERMINAL_STATES,
+    AgentID,
     CapabilityInfo,
     CommandInfo,
     ExecutorID,
@@ -54,6 +55,7 @@ class Framework:
         self.failures: list[scheduler_api.Failure] = []
         self.messages: list[bytes] = []
         self.errors: list[str] = []
+        self.launched: dict[str, AgentID] = {}
         self._seen: set[bytes] = set()
         self.scheduler: SimulatedScheduler = simulation.connect(framework_info(**fields), self._hear)
         simulation.timeline.settle()
@@ -93,6 +95,11 @@ class Framework:
     def terminal(self, task: str) -> list[str]:
         return [status.state for status in self.statuses[task] if status.state in TERMINAL_STATES]
 
+    @property
+    def open_tasks(self) -> list[str]:
+        """Launched, and not heard to have ended."""
+        return [name for name in self.launched if not self.terminal(name)]
+
     # --- doing
 
     def offer(self) -> Offer:
@@ -102,6 +109,7 @@ class Framework:
 
     def take(self, offer: Offer, *tasks: TaskInfo) -> None:
         self.offers.pop(offer.id.value, None)
+        self.launched |= {task.task_id.value: task.agent_id for task in tasks}
         launch = Operation(type=OperationType.LAUNCH, launch=Launch(task_infos=tasks))
         self.scheduler.call(scheduler_api.accept([offer.id], [launch] if tasks else [], refuse_seconds=0.0))
 
@@ -131,8 +139,9 @@ class Framework:
     def kill(self, name: str) -> None:
         self.scheduler.call(scheduler_api.kill(TaskID(value=name)))
 
-    def reconcile(self) -> None:
-        self.scheduler.call(scheduler_api.reconcile())
+    def reconcile(self, *tasks: str) -> None:
+        """Of these, with the agents that they were launched on; of none: of all that the master knows."""
+        self.scheduler.call(scheduler_api.reconcile([(TaskID(value=name), self.launched[name]) for name in tasks]))
 
     def wait(self, task: str, state: str, limit_s: float = 120.0) -> TaskStatus:
         def came() -> bool:
