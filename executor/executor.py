@@ -36,7 +36,7 @@ from executor.state_file import StateFile
 from executor.workers import Workers
 from mesos.core.executor_api import Subscribed
 from mesos.core.executor_session import Phase as AgentPhase
-from mesos.core.messages import KillPolicy, TaskGroupInfo, TaskID, TaskInfo, TaskState, TaskStatus
+from mesos.core.messages import KillPolicy, Opaque, TaskGroupInfo, TaskID, TaskInfo, TaskState, TaskStatus
 from mesos.executor_driver import ExecutorDriver, ExecutorListener
 from mesos.executor_environment import ExecutorEnvironment
 from thermos.clock import Now
@@ -75,6 +75,7 @@ class TaskExecutor:
         self._since = 0.0  # wall, of the phase
         self._task_id: TaskID | None = None
         self._assigned: AssignedTask | None = None
+        self._container: Opaque | None = None  # of the executor, as the agent knows it
         self._prepared: Prepared | None = None
         self._runner: OwnedTask | None = None
         self._over = False  # the runner's end was told
@@ -122,6 +123,7 @@ class TaskExecutor:
 
     def subscribed(self, event: Subscribed, again: bool, now: Now) -> None:
         self._counts["subscriptions"] += 1
+        self._container = event.executor_info.container
         self._log(now, f"subscribed {'again' if again else ''} at {event.agent_info.hostname}".replace("  ", " "))
 
     def launch(self, task: TaskInfo, now: Now) -> None:
@@ -255,13 +257,8 @@ class TaskExecutor:
     def _prepare(self) -> None:
         assigned = self._assigned
         assert assigned is not None
-        try:
-            self._machinery.enter(assigned)
-        except (ThermosError, OSError) as error:
-            refusal = error  # outlives this block
-            self._loop.post(lambda now: self._on_prepared(refusal, now))
-            return
-        self._workers.submit(lambda: self._machinery.prepare(assigned), self._on_prepared)
+        container = self._container
+        self._workers.submit(lambda: self._machinery.prepare(assigned, container), self._on_prepared)
 
     def _on_prepared(self, outcome: Prepared | Exception, now: Now) -> None:
         if isinstance(outcome, Prepared):

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from executor.core.lifecycle import Waits
 from executor.payload import AssignedTask, Assignment
+from mesos.core.messages import Opaque
 from thermos.clock import Now
 from thermos.core.fold import Run, TaskRecord
 from thermos.model import TaskSpec
@@ -63,11 +64,8 @@ class Prepared:
 
 
 class Machinery(Protocol):
-    def enter(self, assigned: AssignedTask) -> None:
-        """In the loop's thread, before `prepare`; quick. Raises ThermosError."""
-
-    def prepare(self, assigned: AssignedTask) -> Prepared:
-        """Blocking, in a worker. Raises ThermosError with one line."""
+    def prepare(self, assigned: AssignedTask, container: Opaque | None) -> Prepared:
+        """`container`: the executor's own. Blocking, in a worker. Raises ThermosError with one line."""
 
     def own(self, prepared: Prepared, now: Now) -> OwnedTask:
         """Begin the task. Raises ThermosError."""

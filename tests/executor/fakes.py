@@ -156,7 +156,6 @@ class FakeMachinery:
     """`prepare_error`, `own_error`: what is raised there. `endpoints`: what posting gives."""
 
     port: int | None = None
-    enter_error: Exception | None = None
     prepare_error: Exception | None = None
     own_error: Exception | None = None
     endpoints: bool = False
@@ -166,11 +165,7 @@ class FakeMachinery:
     owned: int = 0
     waits: Waits = field(default_factory=Waits)
 
-    def enter(self, assigned: AssignedTask) -> None:
-        if self.enter_error is not None:
-            raise self.enter_error
-
-    def prepare(self, assigned: AssignedTask) -> Prepared:
+    def prepare(self, assigned: AssignedTask, container: Any) -> Prepared:
         if self.prepare_error is not None:
             raise self.prepare_error
         assignment = Assignment(

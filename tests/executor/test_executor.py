@@ -72,12 +72,6 @@ def test_sandboxes_that_cannot_be_made(tmp_path: Path, error: Exception, words: 
     assert stage.said[-1] == (S.FAILED, words)
 
 
-def test_a_sandbox_that_cannot_even_be_entered(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, FakeMachinery(enter_error=HostError("only root may mount")))
-    stage.launch()
-    assert stage.said == [(S.STARTING, ""), (S.FAILED, "Failed to initialize sandbox: only root may mount")]
-
-
 def test_a_sandbox_that_takes_too_long(stage: Stage) -> None:
     stage.workers.hold = True
     stage.launch()
