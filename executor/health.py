@@ -266,13 +266,20 @@ def _plain(record: Any) -> dict[str, Any]:
 
 def _read_former(former: Mapping[str, Any]) -> _Book:
     """What a former executor's `state` tells; what can't be understood is left at its default."""
-    book = _Book()
-    for known in ("attempts", "failures", "successes"):
-        value = former.get(known)
-        if isinstance(value, int) and value >= 0:
-            book.health = replace(book.health, **{known: int(value)})
-    flags = {known: former.get(known) is True for known in ("running", "unhealthy")}
-    book.health = replace(book.health, **flags, reason=str(former.get("reason") or ""))
+
+    def count(name: str) -> int:
+        value = former.get(name)
+        return value if type(value) is int and value >= 0 else 0
+
+    health = Health(
+        attempts=count("attempts"),
+        failures=count("failures"),
+        successes=count("successes"),
+        running=former.get("running") is True,
+        unhealthy=former.get("unhealthy") is True,
+        reason=str(former.get("reason") or ""),
+    )
+    book = _Book(health)
     totals = former.get("totals")
     for name, value in totals.items() if isinstance(totals, Mapping) else ():
         if name in _Totals.__slots__ and isinstance(value, int | float) and value >= 0:

@@ -12,6 +12,7 @@ answer must be a good one (2xx); there, a 500 used to be healthy.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Mapping
@@ -179,8 +180,9 @@ class FailingProbe:
         """There is nothing to call off."""
 
 
-def choose_probe(config: Mapping[str, Any], ports: Mapping[str, int], context: ProbeContext) -> Probe | None:
-    """The check of a bound `health_check_config`; None: there is none, the task counts as healthy."""
+def choose_probe(job: Mapping[str, Any], ports: Mapping[str, int], context: ProbeContext) -> Probe | None:
+    """What the `health_check_config` of a bound job asks for; None: nothing, the task counts as healthy."""
+    config = _mapping(job, "health_check_config")
     checker = _mapping(config, "health_checker")
     timeout_s = read_timeout(config, context.env)
     if "shell" in checker:
@@ -208,13 +210,14 @@ def read_timeout(config: Mapping[str, Any], env: Mapping[str, str]) -> float:
             seconds = float(value) if value is not None else 0.0
         except ValueError:
             continue  # a variable that is no number says nothing
-        if 0 < seconds < float("inf"):
+        if 0 < seconds < math.inf:
             return seconds
     return TIMEOUT_S
 
 
-def read_limits(config: Mapping[str, Any]) -> HealthLimits:
-    """The numbers of a `health_check_config`."""
+def read_limits(job: Mapping[str, Any]) -> HealthLimits:
+    """The numbers of a job's `health_check_config`."""
+    config = _mapping(job, "health_check_config")
     default = HealthLimits()
     return HealthLimits(
         initial_interval_s=float(config.get("initial_interval_secs", default.initial_interval_s)),
