@@ -125,8 +125,8 @@ class ImageSandbox:
 
     def _mount_system(self, root: int) -> None:
         """What every program may expect: /proc, /sys (to be read only) and a /dev with nothing but harmless devices."""
-        for path in ("/proc", "/sys"):
-            self._mount(root, Volume(path, read_only=path == "/sys"), "the image's")
+        self._mount(root, Volume("/proc"), "the image's")
+        self._mount(root, Volume("/sys", read_only=self._calls.can_make_all_read_only()), "the image's")
         with failing("cannot make the image's /dev"):
             with _place(root, "/dev", Make.DIRECTORY) as place:
                 self._calls.tmpfs(place, "755")
@@ -216,12 +216,14 @@ def read_file(parent: int, name: str) -> tuple[bytes, os.stat_result | None]:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     except FileNotFoundError:
         return b"", None
-    with open(fd, "rb") as file:
+    try:
         like = os.fstat(fd)
-        data = file.read(_MOST_BYTES + 1) if stat.S_ISREG(like.st_mode) else None
-    if data is None or len(data) > _MOST_BYTES:
-        raise SandboxFailed(f"cannot use /etc/{name} of the image: it is no file of users")
-    return data, like
+        if not stat.S_ISREG(like.st_mode) or like.st_size > _MOST_BYTES:
+            raise SandboxFailed(f"cannot use /etc/{name} of the image: it is no file of users")
+        with open(fd, "rb", closefd=False) as file:
+            return file.read(_MOST_BYTES), like
+    finally:
+        os.close(fd)
 
 
 def replace_file(parent: int, name: str, data: bytes, like: os.stat_result | None) -> None:

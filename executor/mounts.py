@@ -61,22 +61,25 @@ class MountCalls:
 
     def make_read_only(self, place: int) -> None:
         """The mount whose root is open as `place`, and all below it."""
-        attributes = (ctypes.c_uint64 * 4)(_ATTR_RDONLY, 0, 0, 0)
         try:
-            self._check(
-                self._libc.syscall(
-                    _SYS_MOUNT_SETATTR,
-                    place,
-                    b"",
-                    _AT_EMPTY_PATH | _AT_RECURSIVE,
-                    attributes,
-                    ctypes.sizeof(attributes),
-                )
-            )
+            self._set_read_only(place)
         except OSError as error:
             if error.errno != errno.ENOSYS:
                 raise
             self._remount_read_only(place)
+
+    def can_make_all_read_only(self) -> bool:
+        """Before Linux 5.12 a mount with others below it can't be made read-only."""
+        try:
+            self._set_read_only(-1)
+        except OSError as error:
+            return error.errno != errno.ENOSYS
+        return True
+
+    def _set_read_only(self, place: int) -> None:
+        flags, attributes = _AT_EMPTY_PATH | _AT_RECURSIVE, (ctypes.c_uint64 * 4)(_ATTR_RDONLY, 0, 0, 0)
+        size = ctypes.sizeof(attributes)
+        self._check(self._libc.syscall(_SYS_MOUNT_SETATTR, place, b"", flags, attributes, size))
 
     def _remount_read_only(self, place: int) -> None:
         """Before Linux 5.12 one mount at a time can be changed, and only by its path."""
