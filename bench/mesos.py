@@ -61,7 +61,7 @@ def _offer(number: int) -> Offer:
         framework_id=FrameworkID(value=f"{identity}-0000"),
         agent_id=AgentID(value=f"{identity}-S{number}"),
         hostname=host,
-        url=URL(address=Address(hostname=host, ip="10.0.0.1", port=5051), path="/slave(1)"),
+        url=URL(scheme="http", address=Address(hostname=host, ip="10.0.0.1", port=5051), path="/slave(1)"),
         resources=(
             ranges("ports", (31000, 31499), (31501, 32000), role="aurora"),
             scalar("cpus", 31.5, "aurora"),
@@ -110,7 +110,7 @@ def measure_offers(count: int) -> Figures:
         "encode_ms": encoding * 1000,
         "each_us": decoding / count * 1e6,
         "mib": len(record) / 2**20,
-        "count": count,
+        "agents": count,
     }
 
 
@@ -124,7 +124,7 @@ def measure_bare(count: int) -> Figures:
         "encode_ms": encoding * 1000,
         "each_us": decoding / count * 1e6,
         "mib": len(record) / 2**20,
-        "count": count,
+        "agents": count,
     }
 
 
@@ -194,7 +194,7 @@ def measure_simulation(count: int) -> Figures:
     simulation.advance(60)
     idling = time.perf_counter() - begun
     return {
-        "count": count,
+        "agents": count,
         "agent_kib": grown / count,
         "register_us": registering / count * 1e6,
         "offers_ms": offering * 1000,

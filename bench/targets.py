@@ -65,6 +65,17 @@ def _against(case: str, key: str, peer: str) -> Measure:
     return measure
 
 
+def _growth(key: str, case: str, smaller: str) -> Measure:
+    """Ours at one size divided by ours at another."""
+    large, small = _median(case, key), _median(smaller, key)
+
+    def measure(rows: Rows) -> float | None:
+        top, bottom = large(rows), small(rows)
+        return top / bottom if top is not None and bottom else None
+
+    return measure
+
+
 def pss_per_process_kib(rows: Rows) -> float | None:
     """The slope over the sizes that were measured."""
     points = [
@@ -101,4 +112,14 @@ TARGETS = (
     Target("coordinator killed, replaced", _worst("crash-helper", "replaced_ms"), at_most=500, unit="ms"),
     Target("the same, copies", _worst("crash-helper", "copies"), at_most=1, unit=""),
     Target("thermos --help ÷ python -c pass", _ratio("help", "wall_ms"), at_most=4),
+    Target("offers of 10,000 agents read ÷ json.loads", _ratio("mesos-offers-10000", "decode_ms"), at_most=1),
+    Target(
+        "an offer of 10,000 ÷ one of 1,000", _growth("each_us", "mesos-offers-10000", "mesos-offers-1000"), at_most=2
+    ),
+    Target("an agent of 30,000 simulated", _median("mesos-simulation-30000", "agent_kib"), at_most=10, unit="KiB"),
+    Target(
+        "an idle agent of 30,000 ÷ one of 1,000",
+        _growth("idle_us", "mesos-simulation-30000", "mesos-simulation-1000"),
+        at_most=3,
+    ),
 )

@@ -18,17 +18,17 @@ from bench.room import Room
 
 _ROOT = str(Path(__file__).resolve().parent.parent.parent)
 _PATIENCE_S = 600
-_COUNT = Figure("count", "agents", 0)
+_AGENTS = Figure("agents", "agents", 0)
 
 _OFFERS = (
-    _COUNT,
+    _AGENTS,
     Figure("mib", "MiB", 2),
     Figure("decode_ms", "read ms", 2, has_ratio=True),
     Figure("each_us", "µs each", 2),
     Figure("encode_ms", "write ms", 2, has_ratio=True),
 )
 _SIMULATION = (
-    _COUNT,
+    _AGENTS,
     Figure("agent_kib", "KiB per agent", 2),
     Figure("register_us", "µs per registration", 1),
     Figure("offers_ms", "first offers ms", 0),

@@ -16,7 +16,7 @@ from bench.cases import CASES
 from bench.cases.base import Case, Options
 from bench.contenders.bare import Bare
 from bench.contenders.base import Contender
-from bench.contenders.ours import OursAsLibrary, render_config, render_spec
+from bench.contenders.ours import Ours, OursAsLibrary, render_config, render_spec
 from bench.job import Command, Job, Log, Program, Skill
 from bench.payload import Payload, build_payload, plain_payload
 from bench.proc import is_alive
@@ -162,3 +162,11 @@ def test_our_config_means_the_same_task_as_the_spec(job: Job, tmp_path: Path) ->
     wanted = decode_task(render_spec(job))
     assert (compiled.processes, compiled.order) == (wanted.processes, wanted.order)
     assert (compiled.max_failures, compiled.max_concurrency) == (wanted.max_failures, wanted.max_concurrency)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in CASES if case.name.startswith("mesos-")], ids=lambda case: case.name)
+def test_mesos_is_measured_for_ours_too(case: Case, tmp_path: Path, native: Payload) -> None:
+    row = measure_one(case, Ours(), tiny(tmp_path, native), 0)
+    assert "failed" not in row, row
+    assert {figure.key for figure in case.figures if row["figures"].get(figure.key) is None} == set()
