@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +52,16 @@ def runner() -> Iterator[asyncio.Runner]:
         yield loop
 
 
+def are_free(first: int) -> bool:
+    """The ports that a cluster uses: master and agents, ZooKeeper and further masters."""
+    for port in (*range(first, first + 6), *range(first + 49, first + 53)):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            return False
+    return True
+
+
 class Clusters:
     """Starts what is wanted, once per session, and ends it all."""
 
@@ -66,6 +77,8 @@ class Clusters:
 
     async def _start(self, kind: str, wanted: Wanted) -> Target:
         work_dir = self._folder / f"{kind}-{len(self._running)}"
+        while not are_free(self._port):  # by another run on this machine, for example
+            self._port += PORTS_PER_CLUSTER
         port, self._port = self._port, self._port + PORTS_PER_CLUSTER
         target: Target
         if kind == "real":

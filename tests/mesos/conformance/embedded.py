@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesos.local.cluster import LocalCluster
-
 from tests.mesos.conformance.target import ATTRIBUTES, RESOURCES, Wanted
 from tests.mesos.zookeeper import ZooKeeperServer
 
@@ -79,3 +78,6 @@ class EmbeddedMesos:
 
     def agent_url(self, number: int) -> str:
         return self.cluster.agent_url(number)
+
+    def agent_work_dir(self, number: int) -> Path:
+        return self.cluster.agent_work_dir(number)

@@ -116,6 +116,9 @@ class RealMesos:
     def agent_url(self, number: int) -> str:
         return str(self._cluster.agent_url(number))
 
+    def agent_work_dir(self, number: int) -> Path:
+        return Path(self._cluster.agent_work_dir(number))
+
 
 async def _log_has_recovered(url: str) -> bool:
     status, metrics = await get(url, "/metrics/snapshot")

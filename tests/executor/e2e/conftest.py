@@ -1,0 +1,30 @@
+"""The executor on a Mesos: the embedded one, and the real one with `--mesos real` (see tests/mesos/conformance)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mesos.conformance.conftest import (
+    MakeMesos,
+    clusters,
+    make_mesos,
+    mesos,
+    pytest_generate_tests,
+    pytest_pyfunc_call,
+    runner,
+)
+from tests.mesos.zookeeper import ZooKeeperServer
+
+__all__ = ["MakeMesos", "clusters", "make_mesos", "mesos", "pytest_generate_tests", "pytest_pyfunc_call", "runner"]
+
+
+@pytest.fixture(scope="session")
+def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeperServer]:
+    """A real ZooKeeper for announcing."""
+    server = ZooKeeperServer(Path(tmp_path_factory.mktemp("announced")))
+    server.start()
+    yield server
+    server.stop()
