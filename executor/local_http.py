@@ -93,7 +93,8 @@ def _take_apart(url: str) -> tuple[Endpoint, str]:
     if parts.query:
         target += f"?{quote(parts.query, safe=_SAFE)}"
     tls = parts.scheme == "https"
-    return local_endpoint(host, port or (443 if tls else 80), tls=tls), target
+    usual = 443 if tls else 80
+    return local_endpoint(host, usual if port is None else port, tls=tls), target
 
 
 def _resolve(url: str, location: str) -> str | None:
