@@ -236,7 +236,7 @@ class Host:
         if task.active:
             return task.now_loaded()
         kept = self._loaded.get(task.key)
-        if kept is not None and kept[0] == task.version:
+        if kept is not None and kept[0] == task.version and task.is_still(kept[1]):
             self._loaded.move_to_end(task.key)
             return kept[1]
         version = task.version

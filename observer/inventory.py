@@ -6,6 +6,7 @@ root of its own. inotify tells what changes:
     a directory on the way to a root      -> look for roots again (`rescan`)
     `tasks/active`, `tasks/finished`      -> look at that one task (`_settle`)
     the checkpoint of an active task      -> read what is new (`_read`)
+    `executor.json` of an active task     -> likewise
 
 A slow rescan is the safety net; where inotify is out of instances or watches, it becomes the poll, and a note says so.
 A root whose tasks are all finished is not watched. Nothing here waits: `on_readable` and `rescan` are called by the
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from observer.core.source import task_key
 from observer.core.views import Note
+from observer.executor_file import NAME as EXECUTOR_FILE
 from observer.inotify import ENTRIES, Inotify, Mask
 from observer.task import Task
 from thermos.errors import HostError
@@ -65,7 +67,7 @@ class Places:
 @dataclass(frozen=True, slots=True)
 class _Watch:
     """Why a directory is watched: `root` of tasks, `key` of an active task, neither: it leads to roots. Only entries of
-    this `name` matter then; "": any."""
+    this `name` matter; "": any."""
 
     path: str
     root: Path | None = None
@@ -144,7 +146,8 @@ class Inventory:
                 self._forget_watch(happening.wd)
                 self._stale = True
             elif watch.key:
-                dirty[watch.key] = None
+                if watch.name in ("", happening.name):
+                    dirty[watch.key] = None
             elif watch.root is not None and not happening.mask & Mask.ISDIR:
                 names[(watch.root, happening.name)] = None
             elif watch.name in ("", happening.name):
@@ -270,10 +273,11 @@ class Inventory:
         task.spec = None
         task.measured = type(task.measured)()
         task.touch()
-        wd = self._wds.get(str(task.paths.checkpoint))
-        if wd is not None and self.inotify is not None:
-            self.inotify.drop(wd)
-            self._forget_watch(wd)
+        for path in (task.paths.checkpoint, task.run_dir):
+            wd = self._wds.get(str(path))
+            if wd is not None and self.inotify is not None:
+                self.inotify.drop(wd)
+                self._forget_watch(wd)
 
     def _read(self, key: str) -> None:
         task = self.tasks.get(key)
@@ -327,6 +331,9 @@ class Inventory:
             wanted[str(path)] = _Watch(str(path), key=task.key)
         else:
             _want_way_to(path, wanted)
+        if task.run_dir is not None:
+            directory = str(task.run_dir)
+            wanted[directory] = _Watch(directory, key=task.key, name=EXECUTOR_FILE)
 
     def _arm(self, wanted: dict[str, _Watch]) -> bool:
         if self.inotify is None:
@@ -342,7 +349,7 @@ class Inventory:
         if self.inotify is None or path in self._wds:
             return False
         try:
-            wd = self.inotify.watch(path, _CHECKPOINT if watch.key else ENTRIES)
+            wd = self.inotify.watch(path, _CHECKPOINT if watch.key and not watch.name else ENTRIES)
         except FileNotFoundError:
             self._stale = True  # it went meanwhile
             return False

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from observer.core.build import state_word
 from observer.core.source import Source
-from observer.core.views import UsageNow
+from observer.core.views import ExecutorView, UsageNow
 from observer.host import Host
 from observer.places import log_bytes
 from observer.task import Task
@@ -71,6 +71,22 @@ _PROCESS = {
     "thermos_process_ram_bytes": ("gauge", "Resident memory of the newest run, its descendants included."),
     "thermos_process_log_bytes": ("gauge", "Size of the newest run's logs on disk, rotated files included."),
 }
+#: Of tasks under Mesos, as their executors say. Old names of the executor's own observables in docs/executor.md.
+_EXECUTOR = {
+    "thermos_executor_phase": ("gauge", "1: the executor is in this phase; only that one is told."),
+    "thermos_executor_connected": ("gauge", "1 while the agent has accepted the executor's subscription."),
+    "thermos_executor_unacknowledged_updates": ("gauge", "Status updates that nobody has acknowledged yet."),
+    "thermos_executor_healthy": ("gauge", "1 when running and healthy, 0 otherwise; tasks with health checks only."),
+    "thermos_executor_health_consecutive_failures": ("gauge", "Failed health checks in a row, those that count."),
+    "thermos_executor_health_snoozed": ("gauge", "1 while health checks are snoozed."),
+    "thermos_executor_health_checks_total": ("counter", "Health checks made."),
+    "thermos_executor_health_failed_total": ("counter", "Health checks that failed."),
+    "thermos_executor_health_latency_seconds_total": ("counter", "Time that health checks took."),
+    "thermos_executor_announced": ("gauge", "1 while the task is announced; tasks that shall be only."),
+    "thermos_executor_announcer_disconnected_seconds": ("gauge", "Since when ZooKeeper can't be reached."),
+    "thermos_executor_disk_limit_bytes": ("gauge", "Disk that the sandbox may use."),
+    "thermos_executor_disk_used_bytes": ("gauge", "Disk that the sandbox uses, as the executor found."),
+}
 
 
 def render_metrics(families: Iterable[Family]) -> bytes:
@@ -79,10 +95,12 @@ def render_metrics(families: Iterable[Family]) -> bytes:
 
 def task_families(tasks: Iterable[tuple[Task, Source]]) -> list[Family]:
     """Series of the active tasks. Looks at log sizes: for a worker thread."""
-    families = {name: Family(name, *about) for name, about in (_TASK | _PROCESS).items()}
+    families = {name: Family(name, *about) for name, about in (_TASK | _EXECUTOR | _PROCESS).items()}
     for task, source in tasks:
         labels = {"task": source.ref, "name": source.spec.name if source.spec else ""}
         _add_task(families, labels, source)
+        if source.executor is not None:
+            _add_executor(families, labels, source.executor)
         logs = log_bytes(source, task)
         for name, record in source.record.processes.items():
             labels = {"task": source.ref, "process": name}
@@ -104,6 +122,30 @@ def _add_task(families: dict[str, Family], labels: Labels, source: Source) -> No
     families["thermos_task_ram_bytes"].add(labels, usage.ram)
     if usage.disk is not None:
         families["thermos_task_disk_bytes"].add(labels, usage.disk)
+
+
+def _add_executor(families: dict[str, Family], labels: Labels, executor: ExecutorView) -> None:
+    def add(name: str, value: float) -> None:
+        families[f"thermos_executor_{name}"].add(labels, value)
+
+    families["thermos_executor_phase"].add({**labels, "phase": executor.phase}, 1)
+    add("connected", int(executor.agent == "subscribed"))
+    add("unacknowledged_updates", executor.unacknowledged)
+    health, announced, disk = executor.health, executor.announced, executor.disk
+    if health is not None and health.checked:
+        add("healthy", int(health.verdict == "running"))
+        add("health_consecutive_failures", health.failures)
+        add("health_snoozed", int(health.word == "snoozed"))
+        add("health_checks_total", health.checks)
+        add("health_failed_total", health.failed)
+        add("health_latency_seconds_total", health.latency)
+    if announced is not None:
+        add("announced", int(announced.announced))
+        add("announcer_disconnected_seconds", announced.disconnected)
+    if disk is not None:
+        add("disk_limit_bytes", disk.limit)
+        if disk.used is not None:
+            add("disk_used_bytes", disk.used)
 
 
 def _add_process(families: dict[str, Family], labels: Labels, record: ProcessRecord, usage: UsageNow | None) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from observer.core.executor_state import executor_view
 from observer.core.source import Measured, Source, is_coherent
-from observer.core.views import IndexRow, Note
+from observer.core.views import ExecutorView, IndexRow, Note
+from observer.executor_file import NO_FILE, ExecutorFile, read_executor_file
 from thermos.clock import Now
 from thermos.core.fold import TaskRecord
 from thermos.core.records import AnyRecord
@@ -45,6 +47,8 @@ class Loaded:
     attendance: str = ""
     unattended_since: float = 0.0
     notes: tuple[Note, ...] = ()
+    executor: ExecutorView | None = None
+    executor_file: ExecutorFile = NO_FILE
     cost: int = 0
 
 
@@ -63,6 +67,7 @@ class Task:
     trouble: str = ""  # why its records can't be read
     config_trouble: str = ""
     came_back: bool = False
+    executor_file: ExecutorFile = NO_FILE
     measured: Measured = field(default_factory=Measured)
     row: IndexRow | None = None
     row_version: int = -1
@@ -86,6 +91,7 @@ class Task:
     # active ----------------------------------------------------------------------------------------------------------
     def read(self, kernel: Kernel) -> list[Event]:
         """What is new. Trouble ends the reader; the next call begins anew."""
+        self.read_executor()
         try:
             if self.follower is None:
                 self.follower = _open_follower(self.paths, kernel)
@@ -103,6 +109,15 @@ class Task:
         if self.spec is None:
             self.read_config()
         return events
+
+    def read_executor(self) -> None:
+        """Under Mesos: what its executor says of itself, if that is new."""
+        if self.run_dir is None:
+            return
+        found = read_executor_file(self.run_dir, self.executor_file)
+        if found is not self.executor_file:
+            self.executor_file = found
+            self.touch()
 
     def read_config(self) -> None:
         before = self.config_trouble
@@ -125,19 +140,24 @@ class Task:
         notes = [*self._own_notes()]
         if self.follower is None:
             return Loaded(TaskRecord(), self.spec, notes=tuple(notes))
-        view = self.follower.view()
-        return _loaded(view, self.spec, notes)
+        loaded = _loaded(self.follower.view(), self.spec, notes)
+        loaded.executor = view_of_executor(self.executor_file)
+        return loaded
 
     # finished --------------------------------------------------------------------------------------------------------
     def load(self, kernel: Kernel) -> Loaded:
         """Everything, read anew. May take a while: not for the event loop."""
         spec, config_trouble = load_spec(self.paths)
         notes = [Note(config_trouble, serious=True)] if config_trouble else []
+        file = read_executor_file(self.run_dir, NO_FILE) if self.run_dir is not None else NO_FILE
+        if file.trouble:
+            notes.append(Note(file.trouble, serious=True))
         try:
             follower = _open_follower(self.paths, kernel)
             try:
                 follower.read()
                 loaded = _loaded(follower.view(), spec, notes)
+                loaded.executor, loaded.executor_file = view_of_executor(file), file
                 loaded.cost = self.paths.runner.stat().st_size
             finally:
                 follower.close()
@@ -147,11 +167,20 @@ class Task:
             return Loaded(TaskRecord(), spec, notes=(*notes, Note(_one_line(error), serious=True)), cost=1)
         return loaded
 
+    def is_still(self, loaded: Loaded) -> bool:
+        """An executor says its last words after its task has finished."""
+        return self.run_dir is None or read_executor_file(self.run_dir, loaded.executor_file) is loaded.executor_file
+
     def _own_notes(self) -> list[Note]:
-        notes = [Note(text, serious=True) for text in (self.trouble, self.config_trouble) if text]
+        troubles = (self.trouble, self.config_trouble, self.executor_file.trouble)
+        notes = [Note(text, serious=True) for text in troubles if text]
         if self.came_back:
             notes.append(Note("it was finished and is active again"))
         return notes
+
+
+def view_of_executor(file: ExecutorFile) -> ExecutorView | None:
+    return executor_view(file.state, file.written_at) if file.state is not None else None
 
 
 def read_records(paths: TaskPaths, kernel: Kernel) -> list[AnyRecord]:
@@ -241,5 +270,6 @@ def source_of(task: Task, ref: str, loaded: Loaded, now: Now, extra: tuple[Note,
         now=now,
         attendance=loaded.attendance,
         unattended_since=loaded.unattended_since,
+        executor=loaded.executor,
         notes=(*loaded.notes, *extra),
     )

@@ -108,8 +108,15 @@ def row_of(source: Source) -> IndexRow:
         runs=sum(p.total for p in record.processes.values()),
         failures=sum(p.failures for p in record.processes.values()),
         restarts=sum(p.restarts for p in record.processes.values()),
+        health=_health_word(source),
         notes=_row_notes(source),
     )
+
+
+def _health_word(source: Source) -> str:
+    """Of a task that runs; what a finished one was is no news."""
+    executor = source.executor
+    return executor.health.word if source.active and executor is not None and executor.health is not None else ""
 
 
 def _quick_counts(source: Source) -> Counts:
@@ -164,6 +171,7 @@ def task_view(source: Source, moment: Moment | None = None) -> TaskView:
         usage=UsageNow() if past else source.measured.usage,
         chart=() if past else chart_of(source.measured.series, source.now),
         receipts=tuple(_receipts(record))[-MAX_RECEIPTS:],
+        executor=None if past else source.executor,
         config=config_text(spec),
         moment=moment,
         notes=_task_notes(source),

@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from observer.core.series import Series
-from observer.core.views import Note, UsageNow, UsagePoint
+from observer.core.views import ExecutorView, Note, UsageNow, UsagePoint
 from thermos.clock import Now
 from thermos.core.fold import Run, TaskRecord
 from thermos.model import TaskSpec
@@ -41,6 +41,7 @@ class Source:
     now: Now
     attendance: str = ""
     unattended_since: float = 0.0
+    executor: ExecutorView | None = None
     notes: tuple[Note, ...] = ()
 
 

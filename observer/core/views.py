@@ -105,6 +105,7 @@ class IndexRow:
     runs: int = 0
     failures: int = 0
     restarts: int = 0
+    health: str = ""  # under Mesos, where there are health checks: healthy, starting, failing, unhealthy, snoozed
     notes: tuple[Note, ...] = ()
 
 
@@ -320,6 +321,73 @@ class ResourceLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthView:
+    """What the executor's health checks say; `word` in short, as in lists."""
+
+    word: str
+    verdict: str  # starting, running, unhealthy
+    reason: str = ""  # why it is unhealthy
+    checked: bool = True  # False: the job has no health check
+    hanging: bool = False  # the last one has not come back yet
+    attempts: int = 0
+    failures: int = 0  # in a row, those that count
+    last_at: float = 0.0
+    last_took: float | None = None
+    last_result: str = ""
+    snoozed_since: float = 0.0
+    snoozed_until: float = 0.0
+    checks: int = 0  # since the task began
+    failed: int = 0
+    timed_out: int = 0
+    latency: float = 0.0  # seconds of all checks together
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedView:
+    """Is the task in ZooKeeper? If not, `state`, `held_back` and `problem` say why."""
+
+    announced: bool
+    state: str
+    since: float = 0.0
+    path: str = ""
+    node: str = ""
+    held_back: bool = False  # until it is healthy
+    problem: str = ""
+    disconnected: float = 0.0  # seconds
+    joined: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskView:
+    """The disk limit, and what the executor found last."""
+
+    limit: int
+    used: int | None = None
+    at: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorView:
+    """Under Mesos: what the task's executor says of itself."""
+
+    phase: str
+    since: float = 0.0
+    pid: int = 0
+    outcome: str = ""  # the last status, once it is known: TASK_FINISHED, …
+    message: str = ""
+    health: HealthView | None = None
+    announced: AnnouncedView | None = None
+    disk: DiskView | None = None
+    agent: str = ""  # subscribed, connecting, …
+    agent_problem: str = ""
+    unacknowledged: int = 0  # status updates that the framework has not acknowledged yet
+    trouble: str = ""
+    written_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class TaskView:
     """The task page."""
 
@@ -345,6 +413,7 @@ class TaskView:
     usage: UsageNow = UsageNow()
     chart: tuple[UsagePoint, ...] = ()
     receipts: tuple[Receipt, ...] = ()
+    executor: ExecutorView | None = None  # None: not under Mesos, or nothing is known (a note says why)
     config: str = ""  # the task as pretty JSON
     moment: Moment | None = None
     notes: tuple[Note, ...] = ()

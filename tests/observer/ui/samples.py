@@ -6,17 +6,21 @@ import math
 from dataclasses import replace
 
 from observer.core.views import (
+    AnnouncedView,
     Bar,
     Chunk,
     ConfigView,
     Counts,
     DirectoryView,
+    DiskView,
     Doing,
     Entry,
     ErrorView,
+    ExecutorView,
     FileView,
     GraphEdge,
     GraphView,
+    HealthView,
     Hit,
     HomeView,
     IndexRow,
@@ -99,9 +103,20 @@ def task_view(name: str = "server") -> TaskView:
         timeline=Timeline(b, NOW, bars, (StateEntry("ACTIVE", b),), ("fetch", name), 3),
         usage=UsageNow(cpu=0.3, ram=70 * MIB), chart=points(),
         receipts=(Receipt(name, 0, b + 5, f"stopped {name}", (f"{name} (1)",), (name,), (name,)),),
-        config=f'{{"name": "{name}"}}',
+        executor=executor(name), config=f'{{"name": "{name}"}}',
         moment=Moment(23, 23, NOW, name, 22, None, True, b, NOW, ((1, b, name), (23, NOW, "end"))),
         notes=(Note(f"damaged: {name}"), Note(name, True)), at=NOW,
+    )  # fmt: skip
+
+
+def executor(name: str = "hello") -> ExecutorView:
+    health = HealthView(
+        "failing", "running", name, True, True, 12, 1, NOW - 4, 0.031, name, NOW - 60, NOW + 60, 9, 2, 1
+    )
+    announced = AnnouncedView(False, "retrying", NOW - 50, f"/aurora/{name}", "", True, name, 3.0, 1, 1)
+    return ExecutorView(
+        "running", NOW - 90, 4711, "TASK_FAILED", name, health, announced, DiskView(2 * GIB, MIB, NOW, name),
+        "waiting", name, 2, name, NOW - 4,
     )  # fmt: skip
 
 
@@ -110,7 +125,7 @@ def index_view(kind: Kind, name: str = "hello", query: str = "") -> IndexView:
         "k", "www-hello", "www-hello", f"/r/{name}", kind is not Kind.FINISHED, name, name,
         "ACTIVE" if kind is not Kind.FINISHED else "FAILED", name, NOW - 5, NOW - 50, NOW - 5,
         (Port(name, 31000, "http://h:31000/"),), UsageNow(cpu=0.5, ram=10 * MIB, disk=GIB), Counts(7, 2, 1, 3, 1, 0),
-        4, 1, 0, (Note(name),),
+        4, 1, 0, "unhealthy", (Note(name),),
     )  # fmt: skip
     rows = (row, replace(row, key="k2", ref="www-hello~1", state=""))
     return IndexView(kind, rows, 2002, 20, 20, query, Sort.CHANGED, False, 2, 2000, (Note(name),), NOW)
