@@ -37,6 +37,9 @@ from enum import StrEnum
 #: Between attempts to remove the node in the little time that stopping has.
 STOPPING_RETRY_S = 0.5
 
+#: What LEFT says when the server has not confirmed that nothing is left.
+ITS_SESSION_ENDS = "what may be left in ZooKeeper goes with its session"
+
 #: The words of the original for a ZooKeeper that never answered.
 TIMED_OUT = "Creating Announcer Serverset timed out."
 
@@ -263,7 +266,7 @@ def _left(life: Life, text: str) -> Decision:
 
 
 def _failed(life: Life, text: str) -> Decision:
-    life = replace(life, state=State.FAILED, deadline=None, problem=text, doubt=False)
+    life = replace(life, state=State.FAILED, deadline=None, problem=text)
     return Decision(life, (Tell(AnnouncerEvent.FAILED, text), Do.CLOSE))
 
 
@@ -342,7 +345,7 @@ def _stop_lost(life: Life, event: Event, m: Moment) -> Decision:
 
 
 def _stop_at_once(life: Life, event: Event, m: Moment) -> Decision:
-    return _left(replace(life, stopping=True, wanted=False), "")
+    return _unreachable(replace(life, stopping=True, wanted=False), m)
 
 
 def _leave_anyway(life: Life, event: Event, m: Moment) -> Decision:
@@ -356,8 +359,8 @@ def _leave_anyway(life: Life, event: Event, m: Moment) -> Decision:
 
 
 def _unreachable(life: Life, m: Moment) -> Decision:
-    """Stopping, and the session is over: what it may own goes with it."""
-    return _left(life, "" if life.has_nothing else "the session ended: its node goes with it")
+    """Stopping, and nobody can be asked: what a session may own goes with it."""
+    return _left(life, "" if life.has_nothing else ITS_SESSION_ENDS)
 
 
 # --- rows: the connection ----------------------------------------------------------------------------------------
@@ -392,7 +395,7 @@ def _ended(life: Life, event: Event, m: Moment) -> Decision:
 
 
 def _closed(life: Life, event: Event, m: Moment) -> Decision:
-    return _left(life, event.text)
+    return _left(life, ITS_SESSION_ENDS)
 
 
 def _never_connected(life: Life, event: Event, m: Moment) -> Decision:
