@@ -134,10 +134,13 @@ class SimulatedAgent:
     def executor_says(self, executor: ScriptedExecutor, call: Call) -> None:
         simulation = self._simulation
         parcel = Parcel(Way.FROM_EXECUTOR, call, self.number)
-        if simulation.faults:
-            simulation.post.carry(parcel, executor, lambda: self._bring(executor, call))
-        else:
+        if not simulation.faults:
             self._bring(executor, call)
+        elif call.type == CallType.SUBSCRIBE:  # it is a connection: there or not, but never an old one after a new one
+            if simulation.faults.decide(parcel).copies:
+                self._bring(executor, call)
+        else:
+            simulation.post.carry(parcel, executor, lambda: self._bring(executor, call))
 
     def _bring(self, executor: ScriptedExecutor, call: Call) -> None:
         """Its effects may speak to the executor again, in time."""
