@@ -148,6 +148,9 @@ def test_things_that_are_no_calls(call: object) -> None:
 SHAPES: list[object] = [
     [], 5, "x", {"agent_id": 5}, {"agent_id": {"value": 5}}, {"quota_configs": [5]}, {"weight_infos": 5},
     {"schedule": []}, {"machines": "x"}, {"framework_id": []},
+    {"quota_configs": [{"role": "a", "limits": {"cpus": {"value": 1e308}}}]},
+    {"agent_id": {"value": "m1-S0"}, "max_grace_period": {"seconds": 10**30}},
+    {"agent_id": {"value": "m1-S0"}, "resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 1e308}}]},
 ]  # fmt: skip
 
 
@@ -159,7 +162,8 @@ def test_payloads_of_any_shape(kind: str, payload: object) -> None:
     agent = world.agent()
     answer = world.master.operator({"type": kind, kind.lower(): payload}, None, world.now)
     assert answer.status in (200, 400, 404), answer
-    assert agent.id in world.master.cluster.agents
+    assert agent.id in world.master.cluster.agents or kind == "MARK_AGENT_GONE"
+    ask(world, "GET_STATE")
 
 
 # --- resources ----------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ keys = st.builds(
     provider=st.just(""),
     revocable=st.booleans(),
     shared=st.just(False),
+    type=st.just("SCALAR"),
     role=st.sampled_from(["", "a", "b"]),
 )
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=4).map(
@@ -34,8 +35,8 @@ bags = st.builds(
     lambda scalars, ports, items: Resources(
         {
             **{key: amount for key, amount in scalars.items() if amount},
-            **({Key("ports"): ports} if ports else {}),
-            **({Key("disks"): items} if items else {}),
+            **({Key("ports", type="RANGES"): ports} if ports else {}),
+            **({Key("disks", type="SET"): items} if items else {}),
         }
     ),
     st.dictionaries(keys, st.integers(0, 10**9), max_size=5),
