@@ -124,8 +124,9 @@ def in_thread(work: Callable[[], T]) -> T:
 
 
 def mounts() -> list[str]:
-    """Of the calling thread's namespace."""
-    return Path("/proc/thread-self/mountinfo").read_text().splitlines()
+    """Of the calling thread's namespace, but for those that podman has come and go on the host for its store."""
+    lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
+    return [line for line in lines if "/containers/storage/" not in line]
 
 
 _BECOME = """
