@@ -87,7 +87,7 @@ def _take_apart(url: str) -> tuple[Endpoint, str]:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise LineError(f"no usable URL: {url!r}: {error}") from error
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not host or not host.isascii():
         raise LineError(f"no usable URL: {url!r}")
     target = quote(parts.path or "/", safe=_SAFE)
     if parts.query:

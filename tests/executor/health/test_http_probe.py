@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -9,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from executor.local_http import MAX_BODY, MAX_REDIRECTS
+from executor.local_http import MAX_BODY, MAX_REDIRECTS, _resolve, _take_apart
 from executor.probes import HttpProbe
+from mesos.line import LineError
 from tests.executor.health.servers import Answering, Server, answer, says
 
 MakeServer = Callable[..., Server]
@@ -160,6 +164,18 @@ def test_redirects_that_nobody_can_follow_are_told(serve: MakeServer, location: 
     server = serve(says(answer("302 There", b"", f"Location: {location}")))
     reason = HttpProbe(server.url(), 5.0)()
     assert reason is not None and reason.startswith(f"Failed to signal {server.url()}: no usable URL")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(list("http://localhost:1/?#[]@% \0\n\u00e9\u4e2d;:&=.")), max_size=40).map("".join))
+def test_any_location_is_an_answer_a_failure_or_followed(location: str) -> None:
+    """Nothing but a LineError comes out of it."""
+    with contextlib.suppress(LineError):
+        following = _resolve("http://localhost:1/health", location)
+        if following is not None:
+            endpoint, target = _take_apart(following)
+            assert target.startswith("/") and target.isascii() and target.isprintable() and " " not in target
+            assert endpoint.host.isascii()
 
 
 # --- servers that misbehave

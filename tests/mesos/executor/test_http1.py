@@ -61,6 +61,36 @@ ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
 
 
+# --- GET, for servers of any kind
+
+ASKED = b"GET /x HTTP/1.1\r\nHost: agent:5051\r\nConnection: close\r\n\r\n"
+
+
+def test_ask_sends_no_body_and_closes() -> None:
+    made, line = connection(ANSWER)
+    assert made.ask("GET", "/x", (), LONG, 100) == Answer(202, "Accepted", b"hello")
+    assert (line.sent, line.is_open) == (ASKED, False)
+    made, line = connection(ANSWER)
+    made.ask("POST", "/x", (), LONG, 100)
+    assert b"\r\nContent-Length: 0\r\n" in line.sent
+
+
+def test_ask_reads_a_bounded_part_of_good_answers_only() -> None:
+    made, line = connection(ANSWER[:-3], b"llo", b"never read")
+    assert made.ask("GET", "/x", (), LONG, 1).body == b"h"
+    assert line.pieces[-1:] == [b"never read"]
+    made, line = connection(b"HTTP/1.1 302 There\r\nLocation: /y\r\nContent-Length: 9\r\n\r\n")
+    answer = made.ask("GET", "/x", (), LONG, 100)
+    assert (answer, answer.location) == (Answer(302, "There"), "/y")
+
+
+def test_what_cannot_be_asked_is_said() -> None:
+    made, line = connection(ANSWER)
+    with pytest.raises(LineError, match="cannot ask agent:5051 for '/a b'"):
+        made.ask("GET", "/a b", (), LONG, 100)
+    assert line.sent == b"" and not line.is_open
+
+
 @given(st.lists(st.integers(0, 1000), max_size=10))
 def test_an_answer_in_any_pieces(places: list[int]) -> None:
     made, _ = connection(*cut(ANSWER, places))
