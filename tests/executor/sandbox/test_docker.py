@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from executor.containers import DockerSandbox, inside_container
+from executor.core.oci_config import ContainerSpec, HostVolume
 from executor.directories import SandboxFailed
+from executor.oci import Ended, find_runtime
 from tests.executor.sandbox.conftest import ROOT, USER, RunDirectory, python_as_user, root_only
+from thermos.host.kernel import Kernel
 from thermos.host.users import current_user, resolve_user
+from thermos.model import ProcessSpec, TaskSpec
+from thermos.monitor.follow import read_task
+from thermos.paths import TaskPaths
 
 
 @pytest.fixture
@@ -125,3 +134,44 @@ def test_an_old_or_broken_one_is_named(shell: list[str], tmp_path: Path) -> None
         f"cannot start thermos_executor: this host has no Python 3.11 or newer ({tmp_path}/python3 is 3.9.2, "
         f"{tmp_path}/python3.11 is no Python that works); install one, or name it in THERMOS_PYTHON\n"
     )
+
+
+# --- for real -----------------------------------------------------------------------------------------------------
+
+
+@root_only
+def test_a_task_of_an_executor_that_runs_inside_of_its_image(run: RunDirectory, place: Path) -> None:
+    """A container whose image has Python, as the agent's Docker would start it; the log is read on the host."""
+    runtime = find_runtime("runc", place / "bundles")
+    root = place / "root"
+    shared = {"/usr", str(ROOT), sys.base_prefix}
+    for name in ("/bin", "/lib", "/lib64", "/sbin"):
+        if Path(name).is_symlink():
+            root.mkdir(exist_ok=True)
+            (root / name[1:]).symlink_to(Path(name).readlink())
+        elif Path(name).exists():
+            shared.add(name)
+    (root / "tmp").mkdir()
+    directory = "/var/lib/mesos/runs/1"
+    plan = {"directory": directory, "mesos_sandbox": "/mnt/mesos/sandbox", "owner": None, "docker": True}
+    spec = TaskSpec(name="t", processes=(ProcessSpec(name="p", cmdline="echo hello from $PWD; echo x > file"),))
+    task = (json.dumps(plan), msgspec.json.encode(spec).decode(), f"{directory}/checkpoints")
+    volumes = [HostVolume(path, path, read_only=True) for path in sorted(shared)]
+    container = runtime.start(
+        ContainerSpec(
+            name=f"thermos-test-{secrets.token_hex(4)}",
+            root=str(root),
+            command=(sys.executable, "-m", "tests.executor.sandbox.one_task", *task),
+            environment={"PATH": "/bin:/usr/bin"},
+            directory=str(ROOT),
+            volumes=(*volumes, HostVolume(str(run.path), "/mnt/mesos/sandbox")),
+        )
+    )
+    try:
+        assert container.wait(60) == Ended(0, None)
+    finally:
+        container.remove()
+    assert (run.sandbox / ".logs" / "p" / "0" / "stdout").read_text() == "hello from /mnt/mesos/sandbox/sandbox\n"
+    assert (run.sandbox / "file").read_text() == "x\n" and (run.path / "checkpoints").is_dir()
+    header = read_task(TaskPaths(run.path / "checkpoints", "task-1"), Kernel()).task.header
+    assert header is not None and header.sandbox == f"{directory}/sandbox"
