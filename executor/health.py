@@ -56,7 +56,7 @@ class _Totals:
     checks: int = 0
     failed: int = 0
     snoozed: int = 0
-    hung: int = 0
+    timed_out: int = 0  # commands that were killed, and checks that hung
     latency_s: float = 0.0
 
 
@@ -157,7 +157,7 @@ class HealthChecker:
         if self._book.health.unhealthy:
             self._tell(now)
         elif self._check is not None:
-            self._count_failure(f"{TIMED_OUT} It still hangs.", now, now)
+            self._count(_Outcome(f"{TIMED_OUT} It still hangs."), now, now)
         else:
             self._begin(now)
 
@@ -210,14 +210,9 @@ class HealthChecker:
         if check.over or self._stopped:
             return
         check.over = True
-        self._count_failure(reason, check.began or check.due, now)
+        self._count(_Outcome(reason), check.began or check.due, now)
 
     # --- what it counts
-
-    def _count_failure(self, reason: str, began: Now, now: Now) -> None:
-        """Of a check that did not come to its end."""
-        self._book.totals.hung += 1
-        self._count(_Outcome(reason), began, now)
 
     def _count(self, outcome: _Outcome, began: Now, now: Now) -> None:
         book, totals = self._book, self._book.totals
@@ -226,6 +221,7 @@ class HealthChecker:
         totals.latency_s += took
         totals.failed += outcome.failure is not None
         totals.snoozed += outcome.snoozed
+        totals.timed_out += (outcome.failure or "").startswith(TIMED_OUT)
         book.health = after_check(book.health, self._limits, outcome.failure)
         result = outcome.failure or ("snoozed" if outcome.snoozed else "healthy")
         book.last = _Last(began.wall, round(took, 6), result, outcome.snoozed)

@@ -156,7 +156,7 @@ def test_a_check_that_hangs_counts_as_failed_and_no_other_is_begun(stage: Stage)
     assert stage.said[1:] == [(38, "unhealthy", failed(f"{TIMED_OUT} It still hangs."))]
     assert stage.script is not None
     assert (stage.script.began, stage.most, stage.busy) == ([0, 10], 1, 1)
-    assert checker.state()["totals"]["hung"] == 3
+    assert checker.state()["totals"]["timed_out"] == 3
 
 
 def test_when_a_hanging_check_comes_back_checks_go_on(stage: Stage) -> None:
@@ -249,7 +249,7 @@ def test_a_later_executor_counts_on(stage: Stage, tmp_path: Path) -> None:
     stage.advance(32)
     former = json.loads(json.dumps(first.state()))
     assert (former["attempts"], former["failures"], former["verdict"]) == (4, 2, "running")
-    assert former["totals"] == {"checks": 4, "failed": 2, "snoozed": 0, "hung": 0, "latency_s": 2.0}
+    assert former["totals"] == {"checks": 4, "failed": 2, "snoozed": 0, "timed_out": 0, "latency_s": 2.0}
     later = Stage(tmp_path)
     second = later.make("F", limits, former=former)
     second.start(later.now)

@@ -256,7 +256,7 @@ def test_a_hanging_command_leads_to_unhealthy_and_leaves_nothing(sandbox: Path, 
         (Verdict.UNHEALTHY, f"Failed health check! {TIMED_OUT}"),
     ]
     state = checker.state()
-    assert (state["totals"]["checks"], state["totals"]["failed"], state["totals"]["hung"]) == (3, 2, 0)
+    assert (state["totals"]["checks"], state["totals"]["failed"], state["totals"]["timed_out"]) == (3, 2, 2)
     assert 0.6 <= state["totals"]["latency_s"] < 10
     wait_gone([int(read_line(out)) for _ in range(3)])
     probe.close()
