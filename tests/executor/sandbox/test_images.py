@@ -441,3 +441,34 @@ def test_the_working_directory_stays(run: RunDirectory, image: Path) -> None:
 
     here, there, more = in_thread(work)
     assert here == there and more
+
+
+def test_an_executor_that_is_in_a_chroot_itself(run: RunDirectory, image: Path, place: Path) -> None:
+    """A namespace has but one root: to enter it would be to leave the other."""
+    first = made(run)
+    other = RunDirectory(place / "runs" / "2")
+    other.path.mkdir()
+    other.make_image()
+    second = made(other)
+
+    def work() -> None:
+        first.enter()
+        os.chroot(image)
+        os.chdir("/")
+        second.enter()
+
+    with pytest.raises(SandboxFailed, match="cannot enter the mount namespace of the image: the executor itself is in"):
+        in_thread(work)
+
+
+def test_a_user_whose_group_is_unknown(run: RunDirectory, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(gid: int) -> Any:
+        raise KeyError(gid)
+
+    monkeypatch.setattr(grp, "getgrgid", unknown)
+    assert refused(run) == (f"Could not create sandbox because the group of user {USER} does not exist: {NOBODY.gid}")
+
+
+def test_network_files_that_can_not_be_read(run: RunDirectory, image: Path, place: Path) -> None:
+    (place / "etc" / "hosts").mkdir(parents=True)
+    assert refused(run, etc=place / "etc") == f"cannot read {place}/etc/hosts: Is a directory"
