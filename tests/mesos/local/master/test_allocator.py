@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from mesos.core import scheduler_api as api
@@ -365,15 +366,27 @@ def test_what_is_reserved_counts_as_used() -> None:
     assert sum(cpus(offer) for offer in framework.offers()) == 3.0
 
 
+def test_names_of_roles_do_not_pile_up() -> None:
+    world = World()
+    world.agent()
+    framework = world.framework("r")
+    for number in range(200):
+        info = msgspec.structs.replace(framework.info, roles=(f"r{number}",))
+        framework.call(api.update_framework(info), 200)
+        world.advance(1)
+    allocator = world.master.cluster.allocator
+    assert list(allocator.framework_shares) == ["r199"] and len(allocator.quotas._used) == 1
+    framework.call(api.teardown())
+    assert not allocator.framework_shares and not allocator.quotas._used
+
+
 def test_capabilities_may_change() -> None:
     world = World()
     world.agent("gpu", resources="cpus:4;mem:100;gpus:2")
     framework = world.framework()
     assert framework.offers() == []
-    info = framework.info
     more = tuple(CapabilityInfo(type=name) for name in (*MODERN, "GPU_RESOURCES"))
-    framework.call(api.update_framework(type(info)(**{**{f: getattr(info, f) for f in info.__struct_fields__},
-                                                      "capabilities": more})), 200)  # fmt: skip
+    framework.call(api.update_framework(msgspec.structs.replace(framework.info, capabilities=more)), 200)
     assert hosts(framework) == ["gpu"]
 
 

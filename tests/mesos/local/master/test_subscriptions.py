@@ -212,10 +212,18 @@ def test_credentials() -> None:
 
 
 def test_another_principal_may_not_call() -> None:
+    """Who names no principal has the one that he was authenticated as."""
     world = World()
     framework = world.subscribe(api.subscribe(info()), "me")
+    assert world.master.cluster.frameworks[framework.id].info.principal == "me"
     call = msgspec.structs.replace(api.revive(), framework_id=FrameworkID(value=framework.id))
-    assert world.master.call(call, framework.stream, "you", world.now).status == 403
+    answer = world.master.call(call, framework.stream, "you", world.now)
+    text = "Authenticated principal 'you' does not match principal 'me' set in `FrameworkInfo`"
+    assert (answer.status, answer.text) == (400, text)
+    again = info(id=FrameworkID(value=framework.id))
+    (event,) = world.subscribe(api.subscribe(again), "you").events
+    assert event.error is not None and event.error.message == "Changing framework's principal is not allowed."
+    assert world.subscribe(api.subscribe(again), "me").types == ["SUBSCRIBED"]
 
 
 def test_subscribed_says_what_a_driver_needs() -> None:
