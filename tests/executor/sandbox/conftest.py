@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from executor.core.sandbox_plan import SandboxPlan
+from thermos.host.kernel import Kernel
 from thermos.host.users import resolve_user
 
 T = TypeVar("T")
@@ -127,6 +128,18 @@ def mounts() -> list[str]:
     """Of the calling thread's namespace, but for those that podman has come and go on the host for its store."""
     lines = Path("/proc/thread-self/mountinfo").read_text().splitlines()
     return [line for line in lines if "/containers/storage/" not in line]
+
+
+def who_sees(run: Path) -> list[int]:
+    """Processes in whose mount namespace something of the run directory is mounted."""
+    found = []
+    for pid in Kernel().proc_pids():
+        try:
+            if str(run) in Path(f"/proc/{pid}/mountinfo").read_text():
+                found.append(pid)
+        except OSError:
+            pass  # it has just ended
+    return found
 
 
 _BECOME = """

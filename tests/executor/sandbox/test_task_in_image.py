@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from client.thermos.minding import settings_of
-from tests.executor.sandbox.conftest import ROOT, USER, RunDirectory, mounts, root_only
+from tests.executor.sandbox.conftest import ROOT, USER, RunDirectory, mounts, root_only, who_sees
 from thermos.core.records import Header
 from thermos.host.kernel import Kernel
 from thermos.host.spawn import ImageRoot, OrderForm, RunOrder, Settings
@@ -73,18 +73,6 @@ def await_that(holds: Callable[[], Any], what: str) -> None:
     while not holds():
         assert time.monotonic() < limit, f"not in time: {what}"
         time.sleep(0.02)
-
-
-def who_sees(run: Path) -> list[int]:
-    """Processes in whose mount namespace something of the run directory is mounted."""
-    found = []
-    for pid in Kernel().proc_pids():
-        try:
-            if str(run) in Path(f"/proc/{pid}/mountinfo").read_text():
-                found.append(pid)
-        except OSError:
-            pass  # it has just ended
-    return found
 
 
 @root_only
