@@ -136,8 +136,7 @@ class Allocator:
                          constraints: OfferConstraints) -> None:  # fmt: skip
         slot = self.frameworks[framework]
         for role in set(slot.roles) - set(roles_of(info)):
-            self._shares(role).deactivate(framework)
-            self.filters.clear(framework, role)
+            self._leave_role(framework, role)
         slot.learn(info, suppressed, constraints)
         for role in slot.roles:
             self._shares(role).join(framework)
@@ -149,11 +148,17 @@ class Allocator:
         if slot is None:
             return
         for role, shares in list(self.framework_shares.items()):
-            if framework in shares:
-                shares.leave(framework)
-                self.filters.clear(framework, role)
-            if not len(shares):
-                del self.framework_shares[role]
+            shares.forgive(framework)
+            if framework in shares or not len(shares):
+                self._leave_role(framework, role)
+
+    def _leave_role(self, framework: str, role: str) -> None:
+        """What it still holds there stays on its account."""
+        shares = self._shares(role)
+        shares.leave(framework)
+        self.filters.clear(framework, role)
+        if not len(shares):
+            del self.framework_shares[role]
 
     def activate(self, framework: str) -> None:
         slot = self.frameworks[framework]
@@ -244,6 +249,8 @@ class Allocator:
             shares = self.framework_shares.get(role)
             if shares is not None:
                 shares.take(framework, scalars)
+                if framework in self.frameworks and role not in self.frameworks[framework].roles:
+                    self._leave_role(framework, role)
             if refuse_s and framework in self.frameworks and agent in self.agents:
                 until = now + max(refuse_s, self.interval_s)
                 self.filters.refuse(framework, role, agent, part.unallocated(), until)

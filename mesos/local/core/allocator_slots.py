@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mesos.core.messages import Capability, FrameworkInfo
+from mesos.core.messages import Capability, FrameworkInfo, Opaque
 from mesos.local.core.amounts import thousandths
 from mesos.local.core.constraints import OfferConstraints, Subject
 from mesos.local.core.resources import NONE, Resources
@@ -59,15 +59,18 @@ class FrameworkSlot:
         self.min_allocatable = {role: _min_allocatable(wanted) for role, wanted in info.offer_filters.items()}
 
 
-def _min_allocatable(wanted: Mapping[str, object]) -> MinAllocatable | None:
-    """Of a framework's own `offer_filters`; None: the master's default."""
+def _min_allocatable(wanted: Opaque) -> MinAllocatable | None:
+    """Of a framework's own `offer_filters`; None, the master's default, where they say nothing that can be read."""
     outer = wanted.get("min_allocatable_resources")
-    if not isinstance(outer, Mapping):
+    if outer is None:
         return None
     alternatives = []
-    for entry in outer.get("quantities") or ():
-        amounts = entry.get("quantities") or {}
-        alternatives.append({name: thousandths(float(amount.get("value", 0))) for name, amount in amounts.items()})
+    try:
+        for entry in outer.get("quantities") or ():
+            amounts = entry.get("quantities") or {}
+            alternatives.append({name: thousandths(float(amount.get("value", 0))) for name, amount in amounts.items()})
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return None
     return tuple(alternatives)
 
 

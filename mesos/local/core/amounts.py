@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from thermos.errors import Bug
@@ -80,7 +81,13 @@ def cut_spans(spans: tuple[Span, ...], holes: tuple[Span, ...]) -> tuple[Span, .
 
 
 def thousandths(value: float) -> int:
+    """Only for `is_countable` values."""
     return round(value * 1000)
+
+
+def is_countable(value: float) -> bool:
+    """Neither infinite, nor so large that its thousandths would be, nor no number at all."""
+    return math.isfinite(value * 1000)
 
 
 def describe_amount(amount: Amount) -> str:

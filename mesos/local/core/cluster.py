@@ -61,7 +61,7 @@ class MasterConfig(Message, frozen=True):
     domain: DomainInfo | None = None
 
     def info(self, identity: str) -> MasterInfo:
-        """Of the master with these settings and this identity."""
+        """Of the master with these settings and this identity. (QUOTA_V2 has no name in the v1 API: it is empty.)"""
         return MasterInfo(
             id=identity,
             ip=int.from_bytes(ipaddress.ip_address(self.ip).packed[:4], "little"),
@@ -71,7 +71,7 @@ class MasterConfig(Message, frozen=True):
             version=self.version,
             address=Address(hostname=self.hostname, ip=self.ip, port=self.port),
             domain=self.domain,
-            capabilities=tuple(CapabilityInfo(type=name) for name in ("AGENT_UPDATE", "AGENT_DRAINING", "QUOTA_V2")),
+            capabilities=tuple(CapabilityInfo(type=name) for name in ("AGENT_UPDATE", "AGENT_DRAINING", "")),
         )
 
 

@@ -11,7 +11,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mesos.core.messages import Attribute, DomainInfo, Opaque, Text, ValueType
+import msgspec
+
+from mesos.core.messages import Attribute, DomainInfo, Message, Opaque, Text, ValueType
+from mesos.local.core.json_words import explain
 
 #: What is judged: hostname, region and zone, attributes.
 Subject = tuple[str, DomainInfo | None, Sequence[Attribute]]
@@ -43,6 +46,48 @@ class OfferConstraints:
 
     def __bool__(self) -> bool:
         return bool(self._roles)
+
+
+class _Constraint(Message, frozen=True):
+    selector: dict[str, Any]
+    predicate: dict[str, Any]
+
+
+class _Group(Message, frozen=True):
+    attribute_constraints: tuple[_Constraint, ...] = ()
+
+
+class _Role(Message, frozen=True):
+    groups: tuple[_Group, ...] = ()
+
+
+class _Shape(Message, frozen=True):
+    role_constraints: dict[str, _Role] = {}
+
+
+def problem_of_shape(source: Opaque | None) -> str | None:
+    """Why these are no constraints at all, as Mesos' conversion from JSON says it."""
+    try:
+        msgspec.convert(source or {}, _Shape)
+    except msgspec.ValidationError as error:
+        missing = _missing_field(source) if "missing required field" in str(error) else None
+        return missing or explain(error)
+    return None
+
+
+def _missing_field(source: Any) -> str | None:
+    """The path of the first required field that is not there; None where something else is wrong."""
+    try:
+        for r, wanted in enumerate((source["role_constraints"]).values()):
+            for g, group in enumerate(wanted.get("groups") or []):
+                for c, constraint in enumerate(group.get("attribute_constraints") or []):
+                    for name in ("selector", "predicate"):
+                        if name not in constraint:
+                            path = f"offer_constraints.role_constraints[{r}].value.groups[{g}]"
+                            return f"Missing required fields: {path}.attribute_constraints[{c}].{name}"
+    except (AttributeError, TypeError, KeyError):
+        return None
+    return None
 
 
 NO_CONSTRAINTS = OfferConstraints(None)
@@ -82,16 +127,21 @@ def _predicate(constraint: Mapping[str, Any]) -> Predicate:
 
 
 def _judge(name: str, operand: Mapping[str, Any]) -> Callable[[str], bool]:
+    if not isinstance(operand, Mapping):
+        raise BadConstraint("Unknown predicate type")
     if "matches" not in name:
         value = operand.get("value", "")
         return lambda text: text == value
     pattern = operand.get("regex", "")
+    if not isinstance(pattern, str):
+        raise BadConstraint("Unknown predicate type")
     if len(pattern) > _MAX_PATTERN:
         raise BadConstraint(f"Failed to construct regex from pattern '{pattern[:40]}…': it is too long")
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise BadConstraint(f"Failed to construct regex from pattern '{pattern}': {error}") from None
+        problem = f"missing ): {pattern}" if "missing )" in error.msg else str(error)
+        raise BadConstraint(f"Failed to construct regex from pattern '{pattern}': {problem}") from None
     return lambda text: expression.fullmatch(text) is not None
 
 

@@ -45,7 +45,7 @@ def answer(cluster: Cluster, request: Request) -> Answer:
         found = function(cluster, request)
     except Refusal as refusal:
         return Answer(status=refusal.status, text=str(refusal))
-    except (ValueError, TypeError, AttributeError) as error:  # of the body's shape
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:  # of the body's shape
         return Answer(status=400, text=explain(error))
     if isinstance(found, Answer):
         return found

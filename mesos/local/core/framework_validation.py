@@ -6,7 +6,7 @@ import math
 
 from mesos.core.messages import Capability, FrameworkInfo
 from mesos.core.scheduler_api import Call, CallType, Subscribe
-from mesos.local.core.constraints import BadConstraint, OfferConstraints
+from mesos.local.core.constraints import BadConstraint, OfferConstraints, problem_of_shape
 from mesos.local.core.roles import problem_of_role, roles_of, shown
 from mesos.local.core.task_validation import problem_of_id
 
@@ -55,11 +55,26 @@ def _of_description(call: Call, payload: Subscribe | None, name: str) -> str | N
     return None
 
 
+def problem_of_json(call: Call) -> str | None:
+    """What a typed decoder leaves to us: the shape of constraints. Comes before everything else."""
+    for name in ("subscribe", "update_framework"):
+        payload: Subscribe | None = getattr(call, name)
+        problem = problem_of_shape(payload.offer_constraints) if payload is not None else None
+        if problem is not None:
+            words = problem.replace("Missing required fields: ", f"Missing required fields: {name}.")
+            return f"Failed to convert JSON into Call protobuf: {words}"
+    return None
+
+
 def _of_principal(payload: Subscribe | None, principal: str | None) -> str | None:
     named = payload.framework_info.principal if payload is not None else ""
     if principal is not None and named and named != principal:
-        return f"Authenticated principal '{principal}' does not match principal '{named}' set in `FrameworkInfo`"
+        return other_principal(principal, named)
     return None
+
+
+def other_principal(principal: str, named: str) -> str:
+    return f"Authenticated principal '{principal}' does not match principal '{named}' set in `FrameworkInfo`"
 
 
 def _of_uuids(call: Call) -> str | None:

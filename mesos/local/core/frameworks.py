@@ -67,8 +67,8 @@ TABLE: Mapping[tuple[Phase, Happening], tuple[Phase, Step]] = {
 class Framework:
     """Mutable; `tasks` are those that hold resources or wait for their last acknowledgement."""
 
-    def __init__(self, framework: str, info: FrameworkInfo, principal: str | None) -> None:
-        self.id, self.info, self.principal = framework, info, principal
+    def __init__(self, framework: str, info: FrameworkInfo) -> None:
+        self.id = framework
         self.phase = Phase.RECOVERED
         self.stream_id: str | None = None
         self.suppressed: frozenset[str] = frozenset()

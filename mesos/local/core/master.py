@@ -71,9 +71,9 @@ class Master:
     def subscribe(self, call: Call, stream_id: str, principal: str | None, now: Now) -> Answer:
         """200: the answer is on the stream `stream_id`, which is open now. The id is unique among all streams."""
         self._begin(now)
-        problem = framework_validation.problem_of_call(call, principal)
+        problem = _problem_of(call, principal)
         if problem is not None or call.subscribe is None:
-            return Answer(status=400, text=f"Failed to validate scheduler::Call: {problem}", effects=self._end())
+            return Answer(status=400, text=problem or "", effects=self._end())
         self.cluster.counts["call SUBSCRIBE"] += 1
         subscriptions.subscribe(self.cluster, call.subscribe, stream_id, principal)
         return Answer(status=200, effects=self._end())
@@ -81,9 +81,9 @@ class Master:
     def call(self, call: Call, stream_id: str | None, principal: str | None, now: Now) -> Answer:
         """Everything but SUBSCRIBE; 202 where Mesos says so, or why not."""
         self._begin(now)
-        problem = framework_validation.problem_of_call(call, principal)
+        problem = _problem_of(call, principal)
         if problem is not None:
-            return Answer(status=400, text=f"Failed to validate scheduler::Call: {problem}", effects=self._end())
+            return Answer(status=400, text=problem, effects=self._end())
         if call.type == CallType.SUBSCRIBE:
             text = "Subscribe calls should not include the 'Mesos-Stream-Id' header"
             return Answer(status=400, text=text, effects=self._end())
@@ -98,9 +98,10 @@ class Master:
     def _refusal(self, framework: Framework | None, stream_id: str | None, principal: str | None) -> Answer | None:
         if framework is None:
             return Answer(status=400, text="Framework cannot be found", effects=self._end())
-        if principal is not None and framework.principal is not None and principal != framework.principal:
-            text = f"Framework principal '{framework.principal}' does not match authenticated principal '{principal}'"
-            return Answer(status=403, text=text, effects=self._end())
+        named = framework.info.principal
+        if principal is not None and principal != named:
+            text = framework_validation.other_principal(principal, named)
+            return Answer(status=400, text=text, effects=self._end())
         if framework.stream_id is None:
             return Answer(status=403, text="Framework is not subscribed", effects=self._end())
         if stream_id is None:
@@ -300,6 +301,15 @@ class Master:
         effects = tuple(self.cluster.effects)
         self.cluster.effects.clear()
         return effects
+
+
+def _problem_of(call: Call, principal: str | None) -> str | None:
+    """Of the call alone, whoever it is from."""
+    malformed = framework_validation.problem_of_json(call)
+    if malformed is not None:
+        return malformed
+    problem = framework_validation.problem_of_call(call, principal)
+    return None if problem is None else f"Failed to validate scheduler::Call: {problem}"
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -138,8 +138,7 @@ def mark_gone(cluster: Cluster, agent: Agent) -> None:
     cluster.tell(agent, protocol.ShutdownAgent(message=text))
     _leave(cluster, agent)
     cluster.gone[agent.id] = LostAgent(agent_id=agent.id, since=cluster.time_info)
-    _bound(cluster)
-    cluster.announce(lambda: views.agent_removed(agent))
+    _bound(cluster)  # operators' streams hear nothing of it, as with Mesos
 
 
 def mark_gone_by_id(cluster: Cluster, name: str) -> bool:

@@ -31,7 +31,7 @@ _COUNTED = (
 def amounts(resources: Resources) -> Opaque:
     """`{"cpus": 4.0, "ports": "[31000-31099]"}`, whoever it is reserved for; revocable ones have their own names."""
     view: Opaque = dict.fromkeys(_ALWAYS, 0.0)
-    merged = total_of([resources.map(lambda key: Key(key.name, revocable=key.revocable))])
+    merged = total_of([resources.map(lambda key: Key(key.name, revocable=key.revocable, type=key.type))])
     for key, amount in merged.amounts.items():
         name = f"{key.name}_revocable" if key.revocable else key.name
         view[name] = amount / 1000 if isinstance(amount, int) else describe_amount(amount)
@@ -145,7 +145,7 @@ def _status_view(status: TaskStatus) -> Opaque:
     if status.labels is not None:
         view["labels"] = [msgspec.to_builtins(label) for label in status.labels.labels]
     if status.container_status is not None:
-        view["container_status"] = msgspec.to_builtins(status.container_status)
+        view["container_status"] = msgspec.to_builtins(msgspec.structs.replace(status.container_status, executor_pid=0))
     if status.healthy is not None:
         view["healthy"] = status.healthy
     return view

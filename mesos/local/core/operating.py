@@ -54,7 +54,11 @@ def from_framework(
     if operation.type not in SUPPORTED:
         refuse(cluster, framework, operation, f"Invalid {operation.type or 'UNKNOWN'} operation")
         return pool
-    if operand(operation) and (wrong := problem_of_resources(operand(operation))) is not None:
+    if operation.reserve is not None and operation.reserve.source:
+        text = "Reservation updates are not yet implemented for the scheduler API."
+        refuse(cluster, framework, operation, f"Operation attempted with invalid resources: {text}")
+        return pool
+    if (wrong := problem_of_resources(operand(operation))) is not None:
         refuse(cluster, framework, operation, f"Operation attempted with invalid resources: {wrong}")
         return pool
     operation = with_operand(operation, allocate_all(operand(operation), role))
@@ -117,7 +121,8 @@ def on_update(cluster: Cluster, update: protocol.OperationUpdate) -> None:
         cluster.counts["operation updates ignored"] += 1
         return
     record.state = update.status.state
-    record.statuses = (*record.statuses[-4:], update.status)
+    status = msgspec.structs.replace(update.status, converted_resources=())  # Mesos has none for what was speculated
+    record.statuses = (*record.statuses[-4:], status)
     if update.total and record.state in ENDED:
         _believe(cluster, agent, Resources.of(update.total))
     if record.state not in ENDED:

@@ -19,7 +19,7 @@ def problem_of(operation: Operation, framework: Framework | None, agent: Agent, 
     if (problem := problem_of_resources(resources)) is not None:
         return f"Operation attempted with invalid resources: {problem}"
     if not resources:
-        problem = "Invalid resources: Resource cannot be empty"
+        problem = "Invalid resources: The resources have multiple resource providers: "  # of nothing, says Mesos
     for item in resources:
         problem = problem or _CHECKS[operation.type](item, framework, agent, total)
     return problem
@@ -35,7 +35,7 @@ def place_of(agent: Agent) -> str:
 
 
 def _principal(framework: Framework | None) -> str:
-    return (framework.info.principal or framework.principal or "") if framework is not None else ""
+    return framework.info.principal if framework is not None else ""
 
 
 def volume_id(key: Key) -> str:

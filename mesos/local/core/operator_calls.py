@@ -60,7 +60,7 @@ def answer(cluster: Cluster, call: object) -> Answer:
         found = function(cluster, payload)
     except Refusal as refusal:
         return Answer(status=refusal.status, text=str(refusal))
-    except (ValueError, TypeError, AttributeError) as error:  # of the payload's shape
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:  # of the payload's shape
         return Answer(status=400, text=str(error))
     if found is None:
         return Answer(status=202 if kind in _ACCEPTED else 200)
@@ -112,7 +112,7 @@ def read_duration(given: Mapping[str, Any]) -> DurationInfo:
     """Mesos' own nanoseconds, or protobuf's seconds and nanos, which DRAIN_AGENT has."""
     nanoseconds = int(given.get("nanoseconds", 0)) + int(given.get("nanos", 0))
     total = int(given.get("seconds", 0)) * 1_000_000_000 + nanoseconds
-    if total < 0:
+    if not 0 <= total < 2**63:
         raise Refusal("Failed to validate master::Call: 'max_grace_period' must be non-negative")
     return DurationInfo(nanoseconds=total)
 

@@ -59,6 +59,8 @@ class Quotas:
         account = self._used.setdefault(top_of(role), {})
         for name, amount in scalars.items():
             account[name] = account.get(name, 0) + sign * amount
+        if sign < 0 and not any(account.values()):
+            del self._used[top_of(role)]
 
     def allocated(self, role: str, scalars: Amounts, sign: int) -> None:
         """`scalars` as `unreserved` gives them."""

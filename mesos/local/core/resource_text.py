@@ -6,11 +6,10 @@ attributes only). `name(role):value` is reserved for the role. Source: docs/attr
 
 from __future__ import annotations
 
-import math
 import re
 
 from mesos.core.messages import Attribute, Items, Range, Ranges, Reservation, Resource, Scalar, Text, ValueType
-from mesos.local.core.amounts import thousandths
+from mesos.local.core.amounts import is_countable, thousandths
 from mesos.local.core.resources import ANY_ROLE, STATIC
 from thermos.errors import UserError
 
@@ -82,4 +81,4 @@ def _number(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if is_countable(number) else None

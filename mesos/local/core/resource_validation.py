@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mesos.core.messages import Resource, ValueType
+from mesos.local.core.amounts import is_countable
 from mesos.local.core.resources import ANY_ROLE, DYNAMIC, STATIC, describe, key_of
 from mesos.local.core.roles import is_below, problem_of_role
 
@@ -26,7 +27,10 @@ def describe_item(item: Resource) -> str:
         return describe(key_of(item), 0)[:-1] + text
     if item.set is not None:
         return describe(key_of(item), frozenset(item.set.item))
-    return describe(key_of(item), round((item.scalar.value if item.scalar is not None else 0.0) * 1000))
+    value = item.scalar.value if item.scalar is not None else 0.0
+    if not is_countable(value):
+        return f"{describe(key_of(item), 0)[:-1]}{value:g}"
+    return describe(key_of(item), round(value * 1000))
 
 
 def _of_value(item: Resource) -> str | None:
@@ -45,7 +49,7 @@ def _of_scalar(item: Resource) -> str | None:
     if item.scalar is None or item.ranges is not None or item.set is not None:
         return "Invalid scalar resource"
     value = item.scalar.value
-    if value != value or value in (float("inf"), float("-inf")):
+    if not is_countable(value):
         return "Invalid scalar resource: value is not finite"
     return "Invalid scalar resource: value <= 0" if value < 0 else None
 

@@ -37,7 +37,7 @@ STATIC, DYNAMIC = "STATIC", "DYNAMIC"
 
 class Key(NamedTuple):
     """What an amount is of. `disk` is its DiskInfo as JSON with sorted names ("" for none); `role` is the role that it
-    is allocated to ("" while it is not)."""
+    is allocated to ("" while it is not); `type` keeps a scalar and a set of one name apart."""
 
     name: str
     reservations: tuple[Reservation, ...] = ()
@@ -46,6 +46,7 @@ class Key(NamedTuple):
     revocable: bool = False
     shared: bool = False
     role: str = ""
+    type: str = ValueType.SCALAR
 
     @property
     def reserved_for(self) -> str:
@@ -249,6 +250,7 @@ def key_of(item: Resource) -> Key:
         revocable=item.revocable is not None,
         shared=item.shared is not None,
         role=item.allocation_info.role if item.allocation_info is not None else "",
+        type=item.type,
     )
     return _intern(key)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mesos.core.messages import Opaque, Resource
-from mesos.local.core.amounts import describe_amount, thousandths
+from mesos.local.core.amounts import describe_amount, is_countable, thousandths
 from mesos.local.core.cluster import Cluster
 from mesos.local.core.offers import take_back
 from mesos.local.core.quota import Quota, top_of
@@ -29,7 +29,7 @@ class Refusal(ValueError):
 
 def update_quotas(cluster: Cluster, configs: Iterable[Mapping[str, Any]], force: bool) -> None:
     """All or nothing; a config without guarantees and limits takes a quota away."""
-    wanted = [_read_config(config) for config in configs]
+    wanted = [_read_config(number, config) for number, config in enumerate(configs)]
     changed = dict(cluster.allocator.quotas.by_role) | dict(wanted)
     if not force:
         problem = _overcommitment(cluster, changed)
@@ -51,10 +51,11 @@ def enforce(cluster: Cluster) -> None:
             take_back(cluster, over, rescind=True)
 
 
-def _read_config(config: Mapping[str, Any]) -> tuple[str, Quota]:
+def _read_config(number: int, config: Mapping[str, Any]) -> tuple[str, Quota]:
     role = config.get("role")
-    if not isinstance(role, str) or not role:
-        raise Refusal("Invalid QuotaConfig: 'QuotaConfig.role' must be set")
+    if not isinstance(role, str):
+        missing = f"update_quota.quota_configs[{number}].role"
+        raise Refusal(f"Failed to convert JSON into Call protobuf: Missing required fields: {missing}")
     if (problem := problem_of_role(role)) is not None:
         raise Refusal(f"Invalid QuotaConfig: Invalid 'QuotaConfig.role': {problem}")
     if "/" in role:
@@ -73,7 +74,7 @@ def _read_amounts(given: Mapping[str, Any], what: str) -> dict[str, int]:
     amounts = {}
     for name, scalar in given.items():
         value = scalar.get("value", 0) if isinstance(scalar, Mapping) else scalar
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not isinstance(value, int | float) or not is_countable(value):
             raise Refusal(f"Invalid QuotaConfig: Invalid {what} configuration: '{name}' is no number")
         if value < 0:
             text = f"{{'{name}': {value:g}}}: Negative values not supported"
@@ -113,7 +114,7 @@ def set_quota(cluster: Cluster, role: str, guarantee: Iterable[Resource], force:
         raise Refusal(f"{prefix}Cannot set quota for role '{role}' which already has quota")
     amounts = {}
     for item in guarantee:
-        if item.scalar is None or not math.isfinite(item.scalar.value) or item.scalar.value < 0:
+        if item.scalar is None or not is_countable(item.scalar.value) or item.scalar.value < 0:
             raise Refusal(f"{prefix}QuotaInfo may only contain scalar resources")
         amounts[item.name] = thousandths(item.scalar.value)
     quota = Quota(guarantees=amounts, limits=amounts)

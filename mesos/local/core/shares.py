@@ -12,6 +12,9 @@ from collections.abc import Mapping
 
 from mesos.local.core.roles import lineage
 
+#: So many roles are remembered that hold nothing.
+MAX_ROLES = 10_000
+
 #: (share, allocations, name).
 Rank = tuple[float, int, str]
 
@@ -73,8 +76,17 @@ class FrameworkShares:
         self._accounts.setdefault(framework, Account())
 
     def leave(self, framework: str) -> None:
+        """Its account stays while it holds something."""
         self.deactivate(framework)
-        self._accounts.pop(framework, None)
+        account = self._accounts.get(framework)
+        if account is not None and not account.held:
+            del self._accounts[framework]
+
+    def forgive(self, framework: str) -> None:
+        """Whatever it may hold, it is over."""
+        account = self._accounts.get(framework)
+        if account is not None:
+            account.held.clear()
 
     def activate(self, framework: str) -> None:
         if framework not in self._ranks:
@@ -147,8 +159,16 @@ class RoleShares:
         return account.held if account is not None else {}
 
     def _accounts(self, role: str) -> list[Account]:
+        if role not in self._own and len(self._own) >= MAX_ROLES:
+            self._trim()
         whole = [self._whole.setdefault(name, Account()) for name in lineage(role)]
         return [self._own.setdefault(role, Account()), *whole]
+
+    def _trim(self) -> None:
+        """Roles that hold nothing, out: somebody uses new names again and again."""
+        for accounts in (self._own, self._whole):
+            for role in [role for role, account in accounts.items() if not account.held]:
+                del accounts[role]
 
     def order(self, roles: list[str]) -> list[str]:
         return roles if len(roles) < 2 else sorted(roles, key=self._path)

@@ -25,6 +25,9 @@ from mesos.local.core.known_agents import Agent, ExecutorRecord
 from mesos.local.core.resources import Resources
 from mesos.local.core.tasks import Outcome, TaskRecord
 
+#: Executors may say anything; only these are counted by name.
+_STATES = frozenset(TaskState)
+
 
 def status_of(
     cluster: Cluster,
@@ -52,7 +55,8 @@ def status_of(
 
 def forward(cluster: Cluster, framework: Framework | None, status: TaskStatus) -> None:
     if framework is not None:
-        cluster.counts[f"status {status.state}"] += 1
+        known = status.state if status.state in _STATES else "other"
+        cluster.counts[f"status {known}"] += 1
         cluster.send(framework, Event(type=EventType.UPDATE, update=Update(status=status)))
 
 

@@ -19,8 +19,12 @@ from mesos.local.core.offers import take_back
 
 
 def subscribe(cluster: Cluster, payload: Subscribe, stream_id: str, principal: str | None) -> None:
-    """Leaves the answer on the stream: SUBSCRIBED, or ERROR and its end."""
+    """Leaves the answer on the stream: SUBSCRIBED, or ERROR and its end. Who says no principal has the one that he
+    was authenticated as."""
     info = payload.framework_info
+    if principal is not None and not info.principal:
+        info = msgspec.structs.replace(info, principal=principal)
+        payload = msgspec.structs.replace(payload, framework_info=info)
     problem = framework_validation.problem_of_subscription(payload, cluster.config.roles)
     if problem is None and info.id is not None and info.id.value in cluster.completed:
         problem = "Framework has been removed"
@@ -29,7 +33,7 @@ def subscribe(cluster: Cluster, payload: Subscribe, stream_id: str, principal: s
         return
     framework = cluster.frameworks.get(info.id.value) if info.id is not None else None
     if framework is None:
-        framework = _add(cluster, info, principal)
+        framework = _add(cluster, info)
         step, old_stream = framework.step(Happening.SUBSCRIBES), None
     else:
         if info.principal != framework.info.principal:
@@ -48,10 +52,10 @@ def _end(cluster: Cluster, stream_id: str, problem: str) -> None:
     cluster.effects += [protocol.SendEvent(stream_id=stream_id, event=event), protocol.CloseStream(stream_id=stream_id)]
 
 
-def _add(cluster: Cluster, info: FrameworkInfo, principal: str | None) -> Framework:
+def _add(cluster: Cluster, info: FrameworkInfo) -> Framework:
     name = info.id.value if info.id is not None else cluster.new_framework_id()
     info = msgspec.structs.replace(info, id=FrameworkID(value=name))
-    framework = cluster.frameworks[name] = Framework(name, info, principal)
+    framework = cluster.frameworks[name] = Framework(name, info)
     cluster.allocator.add_framework(name, info)
     return framework
 
@@ -64,7 +68,7 @@ def recover(cluster: Cluster, info: FrameworkInfo) -> Framework | None:
     known = cluster.frameworks.get(name)
     if known is not None:
         return known
-    framework = _add(cluster, info, None)
+    framework = _add(cluster, info)
     _await(cluster, framework)
     cluster.announce(lambda: views.framework_event(cluster, framework, "FRAMEWORK_ADDED"))
     return framework

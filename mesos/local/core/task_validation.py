@@ -20,10 +20,12 @@ from mesos.core.messages import (
 )
 from mesos.local.core.frameworks import Framework
 from mesos.local.core.known_agents import Agent
+from mesos.local.core.proto_text import proto_text
 from mesos.local.core.resource_validation import problem_of_resources, problem_of_usage
 from mesos.local.core.resources import NONE, Resources, total_of
 
-_NEEDS = {"COMMAND": ("command",), "HTTP": ("http",), "TCP": ("tcp",)}
+#: What a check of each type must have.
+_NEEDS = {"COMMAND": "command", "HTTP": "http", "TCP": "tcp"}
 _RULE = "-" * 60
 
 
@@ -108,15 +110,12 @@ def _of_check(where: str, check: Opaque | None, what: str) -> str | None:
         return None
     kind = check.get("type")
     if kind is None and what == "health check":  # old form: which payload there is says it
-        kind = next((name for name, fields in _NEEDS.items() if fields[0] in check), None)
-    if kind is None or kind == "UNKNOWN":
-        return f"{where}: 'UNKNOWN' is not a valid {'health check' if what != 'check' else 'check'} type"
-    if kind not in _NEEDS:
+        kind = next((name for name, field in _NEEDS.items() if field in check), None)
+    field = _NEEDS.get(kind) if isinstance(kind, str) else None
+    if field is None:
         return f"{where}: 'UNKNOWN' is not a valid {what} type"
-    word = {"COMMAND": "COMMAND", "HTTP": "HTTP", "TCP": "TCP"}[kind]
-    for field in _NEEDS[kind]:
-        if check.get(field) is None:
-            return f"{where}: Expecting '{field}' to be set for {word} {what}"
+    if check.get(field) is None:
+        return f"{where}: Expecting '{field}' to be set for {kind} {what}"
     for name in ("delay_seconds", "grace_period_seconds", "interval_seconds", "timeout_seconds"):
         if isinstance(check.get(name), int | float) and check[name] < 0:
             return f"{where}: Expecting '{name}' to be non-negative"
@@ -157,7 +156,8 @@ def _of_executor_type(executor: ExecutorInfo) -> str | None:
         container = executor.container or {}
         if container and container.get("type") != "MESOS":
             return "'ExecutorInfo.container.type' must be 'MESOS' for 'DEFAULT' executor"
-        if (container.get("mesos") or {}).get("image") is not None:
+        inner = container.get("mesos")
+        if isinstance(inner, dict) and inner.get("image") is not None:
             return "'ExecutorInfo.container.mesos.image' must not be set for 'DEFAULT' executor"
     elif executor.command is None and executor.type != "UNKNOWN":
         return "'ExecutorInfo.command' must be set for 'CUSTOM' executor"
@@ -170,7 +170,8 @@ def _of_compatibility(executor: ExecutorInfo, framework: Framework, agent: Agent
         return None
     return (
         "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\n"
-        f"{_RULE}\nExisting ExecutorInfo:\n{_shown(known.info)}\n{_RULE}\nExecutorInfo:\n{_shown(executor)}\n{_RULE}\n"
+        f"{_RULE}\nExisting ExecutorInfo:\n{proto_text(known.info)}\n"
+        f"{_RULE}\nExecutorInfo:\n{proto_text(executor)}\n{_RULE}\n"
     )
 
 
@@ -180,11 +181,6 @@ def _same_executor(a: ExecutorInfo, b: ExecutorInfo) -> bool:
         return True
     bare = [msgspec.structs.replace(info, resources=()) for info in (a, b)]
     return bare[0] == bare[1] and Resources.of(a.resources) == Resources.of(b.resources)
-
-
-def _shown(executor: ExecutorInfo) -> str:
-    """Mesos prints protobuf's text form; JSON says the same."""
-    return msgspec.json.format(msgspec.json.encode(executor), indent=2).decode()
 
 
 # --- resources ----------------------------------------------------------------------------------------------------
@@ -222,19 +218,18 @@ def _needs_of_executor(executor: ExecutorInfo | None, framework: Framework, agen
 
 
 def problem_of_group(group: LaunchGroup, framework: Framework, agent: Agent, offered: Resources) -> str | None:
+    """Its tasks first, then the executor, then what all of them need."""
     tasks, executor = group.task_group.tasks, group.executor
-    problem = _of_group_executor(executor, framework, agent)
     seen: set[str] = set()
     for task in tasks:
+        name = task.task_id.value
+        problem = f"Task has duplicate ID: {name}" if name in seen else None
         problem = problem or _of_group_task(task, executor, framework, agent)
-        if problem is None and task.task_id.value in seen:
-            problem = f"Task has duplicate ID: {task.task_id.value}"
         if problem is not None:
-            return f"Task '{task.task_id.value}' is invalid: {problem}" if not problem.startswith("'Exec") else problem
-        seen.add(task.task_id.value)
-    if problem is not None:
-        return problem
-    return _of_group_resources(tasks, executor, framework, agent, offered)
+            return f"Task '{name}' is invalid: {problem}"
+        seen.add(name)
+    problem = _of_group_executor(executor, framework, agent)
+    return problem or _of_group_resources(tasks, executor, framework, agent, offered)
 
 
 def _of_group_executor(executor: ExecutorInfo, framework: Framework, agent: Agent) -> str | None:
