@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from executor.options import ExecutorFlags
 from executor.payload import AssignedTask, Assignment, compile_assignment
 from executor.probes import Probe, ProbeContext, check_environment, choose_probe, read_limits
 from executor.sandbox import Sandbox, SandboxOptions, plan_sandbox
+from executor.snooze import SNOOZE_FILE
 from executor.workers import Workers
 from mesos.core.messages import Opaque
 from mesos.executor_environment import ExecutorEnvironment
@@ -40,9 +41,6 @@ from thermos.runner import Runner
 #: Runs of a process before it is given up for good.
 RUN_LIMIT = 100
 
-#: While this file is in the sandbox, every health check counts as a success.
-SNOOZE_FILE = ".healthchecksnooze"
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -56,11 +54,18 @@ class Place:
 class HostMachinery:
     """See `executor.machinery.Machinery`."""
 
-    def __init__(self, flags: ExecutorFlags, environment: ExecutorEnvironment, loop: PlainLoop) -> None:
+    def __init__(
+        self,
+        flags: ExecutorFlags,
+        environment: ExecutorEnvironment,
+        loop: PlainLoop,
+        say: Callable[[str, Now], None],
+    ) -> None:
         """Raises UserError for flags that can't be used: better at once than with the first task."""
         self._flags = flags
         self._environment = environment
         self._loop = loop
+        self._say = say  # what people should know of the checks
         self._kernel = Kernel()
         self._workers = Workers(loop)
         self._nofile = raise_nofile()
@@ -99,7 +104,7 @@ class HostMachinery:
     def checks(self, prepared: Prepared, report: Report) -> TaskChecks:
         assignment, place = prepared.assignment, prepared.place
         checks = TaskChecks(self._loop, report, gated=self._flags.announcer_health_gated)
-        limits = read_limits(assignment.job["health_check_config"])
+        limits = read_limits(assignment.job)
         checks.health = HealthChecker(
             limits,
             self._probe(assignment, place),
@@ -108,6 +113,7 @@ class HostMachinery:
             checks.on_health,
             snooze=place.sandbox.path / SNOOZE_FILE,
             snooze_max_s=self._flags.snooze_max_secs,
+            say=self._say,
         )
         resources = assignment.spec.resources
         if resources is not None and resources.disk:
@@ -202,7 +208,7 @@ class HostMachinery:
             nofile=self._nofile,
             label=f"health check of {assignment.task_id}",
         )
-        probe = choose_probe(assignment.job["health_check_config"], assignment.ports, context)
+        probe = choose_probe(assignment.job, assignment.ports, context)
         return _Inside(probe, sandbox) if probe is not None and sandbox.image is not None else probe
 
 

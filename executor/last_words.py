@@ -35,13 +35,12 @@ def last_words(spec: TaskSpec, task: TaskRecord, tail: Tail) -> tuple[MesosState
     state, words = ENDS.get(task.state, (MesosState.LOST, "Task checkpoint could not be read."))
     if state is MesosState.FINISHED:
         return state, words
-    if task.reason and task.reason.lower() not in words.lower():
-        words += f" {printable(task.reason)}."
     failed = failures(spec, task)
     if failed:
-        words += f" {_of_process(failed[0], tail)}"
-    if len(failed) > 1:
-        words += f" ({len(failed) - 1} more failed)"
+        more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
+        words += f" {_of_process(failed[0], tail)}{more}"
+    elif task.reason and task.reason.lower() not in words.lower():
+        words += f" {printable(task.reason).rstrip('.')}."
     return state, words[:MAX_MESSAGE]
 
 

@@ -52,7 +52,7 @@ def run(flags: ExecutorFlags, environment: ExecutorEnvironment) -> int:
     """Until the task is over. Raises ThermosError when it can't even begin."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, _NAME)
     loop = PlainLoop(now)
-    machinery = HostMachinery(flags, environment, loop)
+    machinery = HostMachinery(flags, environment, loop, lambda text, moment: log(moment, text))
 
     def make_driver(listener: ExecutorListener) -> ExecutorDriver:
         return ExecutorDriver(environment, loop, listener, journal=Path(environment.directory) / JOURNAL)

@@ -83,7 +83,7 @@ class Waits:
     stop_s: float = 120.0  # bound of each phase of stopping
     leave_s: float = 10.0  # for the checks to stop and the announcement to be taken back
     finalization_s: float = 30.0
-    flush_s: float = 5.0
+    flush_s: float = 60.0  # an agent that lives acknowledges at once; a lost word is said again after 10
     kill_s: float = 15.0
     http: bool = False
     endpoint_s: float = 2.0  # for the answer of an endpoint

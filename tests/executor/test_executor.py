@@ -198,7 +198,7 @@ def test_the_last_word_waits_for_its_acknowledgement(stage: Stage) -> None:
     stage.runner.end(HostState.SUCCESS)
     stage.loop.turn()
     stage.loop.settle()
-    stage.loop.advance(4.9)
+    stage.loop.advance(59.9)
     assert not stage.loop.stopped
     stage.loop.advance(0.2)
     assert stage.loop.stopped  # long enough, from an agent that is there

@@ -36,6 +36,8 @@ from tests.mesos.conformance.target import ROOT
 #: Processes run as whoever runs the tests: roles like `www` are no users here.
 FLAGS = ("--nosetuid",)
 
+PROGRAM = ("-m", "executor.main")
+
 
 def job_of(example: str, **binds: str) -> Any:
     """The one job of an example."""
@@ -54,12 +56,14 @@ class Aurora(Framework):
         flags: Sequence[str] = (),
         data: bytes | None = None,
         variables: Sequence[Variable] = (),
+        nosetuid: bool = True,
     ) -> tuple[Offer, dict[str, int]]:
         """Launch an instance on an agent that has no other of ours; its offer and its ports."""
         offer = offer or await self.offer()
         names = required_ports(job)
         ports = dict(zip(names, free_ports(offer, len(names)), strict=True))
         payload = assigned_json(task_id, job, instance=instance, ports=ports, host=offer.hostname)
+        flags = [*(FLAGS if nosetuid else ()), *flags]
         task = self.thermos(offer, task_id, payload if data is None else data, ports, flags, variables)
         await self.operate(offer, launching(task), refuse_seconds=3600.0)
         return offer, ports
@@ -77,14 +81,15 @@ class Aurora(Framework):
         wanted: list[Resource] = [scalar("cpus", 0.1), scalar("mem", 64), scalar("disk", 64)]
         if ports:
             wanted.append(ranges("ports", *((port, port) for port in sorted(ports.values()))))
-        words = " ".join([*FLAGS, *flags])
         environment = Environment(variables=(Variable(name="PYTHONPATH", value=str(ROOT)), *variables))
         executor = ExecutorInfo(
             type="CUSTOM",
             executor_id=ExecutorID(value=f"thermos-{task_id}"),
             framework_id=self.id,
             name="AuroraExecutor",
-            command=CommandInfo(value=f"exec {sys.executable} -m executor.main {words}", environment=environment),
+            command=CommandInfo(
+                value=f"exec {sys.executable} -m executor.main {' '.join(flags)}", environment=environment
+            ),
             resources=allocated([scalar("cpus", 0.1), scalar("mem", 32)], role),
         )
         return TaskInfo(

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.mesos.conformance.conftest import (
+    Clusters,
     MakeMesos,
     clusters,
     make_mesos,
+    mend,
     mesos,
     pytest_generate_tests,
     pytest_pyfunc_call,
     runner,
 )
+from tests.mesos.conformance.embedded import EmbeddedMesos
+from tests.mesos.conformance.target import Wanted
 from tests.mesos.zookeeper import ZooKeeperServer
 
 __all__ = ["MakeMesos", "clusters", "make_mesos", "mesos", "pytest_generate_tests", "pytest_pyfunc_call", "runner"]
+
+
+@pytest.fixture
+def switchboard(clusters: Clusters, runner: asyncio.Runner) -> Iterator[EmbeddedMesos]:
+    """The embedded one, whose faults can be chosen."""
+    target = runner.run(clusters.get("embedded", Wanted()))
+    assert isinstance(target, EmbeddedMesos)
+    yield target
+    target.cluster.faults.clear()
+    runner.run(mend(target))
 
 
 @pytest.fixture(scope="session")

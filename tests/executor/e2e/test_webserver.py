@@ -85,8 +85,14 @@ async def test_health_announcement_and_a_polite_end(mesos: Target, ensemble: Zoo
             endpoint = {"host": offer.hostname, "port": ports["health"]}
             assert (data["serviceEndpoint"], data["shard"], data["status"]) == (endpoint, 3, "ALIVE")
             sandbox = run_directory(mesos.agent_work_dir(number_of(offer)), framework, offer, "web") / "sandbox"
-            state = json.loads((sandbox.parent / "executor.json").read_text())
-            assert state["phase"] == "running" and state["health"]["verdict"] == "running"
+
+            async def is_written() -> bool:
+                state = json.loads((sandbox.parent / "executor.json").read_text())
+                health, announcer = state["health"] or {}, state["announcer"] or {}
+                told = (state["phase"], health.get("verdict"), announcer.get("state"))
+                return told == ("running", "running", "joined")
+
+            await until(is_written, "running in executor.json")
 
             await framework.call(api.kill(TaskID(value="web"), offer.agent_id))
             await framework.status("web", TaskState.KILLED)
@@ -116,8 +122,7 @@ async def test_a_failing_process_is_named_with_its_last_words(mesos: Target) -> 
     async with Aurora(mesos) as framework:
         await framework.run(broken, "broken")
         failed = await framework.status("broken", TaskState.FAILED)
-        assert failed.message.startswith("Task failed.")
-        assert failed.message.endswith("Process 'worker' failed: exit code 3: something is missing")
+        assert failed.message == "Task failed. Process 'worker' failed: exit code 3: something is missing"
         assert failed.source == Source.EXECUTOR
 
 

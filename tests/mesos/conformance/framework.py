@@ -42,6 +42,7 @@ from mesos.core.messages import (
     scalar,
 )
 from mesos.leader import leader_detector
+from mesos.scheduler_calls import CallFailed
 from mesos.scheduler_driver import DriverOptions, SchedulerDriver
 from tests.mesos.conformance.target import ROOT, SLEEPER, Target
 
@@ -170,8 +171,14 @@ class Framework:
             status = event.update.status
             self.heard.statuses.append(status)
             if status.uuid and self.acknowledge:
-                await self.call(api.acknowledge(status))
+                await self._acknowledge(status)
         await self._tell()
+
+    async def _acknowledge(self, status: TaskStatus) -> None:
+        try:
+            await self.call(api.acknowledge(status))
+        except CallFailed as error:  # it will be said again, and acknowledged then
+            self.heard.problems.append(str(error))
 
     async def _tell(self) -> None:
         async with self._news:
