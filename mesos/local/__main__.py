@@ -12,13 +12,13 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mesos.local.cluster import ATTRIBUTES, HOSTNAME, RESOURCES, LocalCluster
 from mesos.local.core.agent_config import AgentOptions
 from mesos.local.core.cluster import MasterConfig
 from mesos.local.options import parse_options
-from thermos.errors import Exit, ThermosError, UserError
+from thermos.errors import Bug, Exit, ThermosError, UserError
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,9 +84,17 @@ def make_cluster(given: argparse.Namespace, work_dir: Path) -> LocalCluster:
 
 
 async def run(cluster: LocalCluster) -> None:
-    """Until a signal, also while it still starts."""
+    """Until a signal, also while it still starts. An error that nobody expected ends it too, in one line."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    broken: list[str] = []
+
+    def on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        broken.append(f"{type(error).__name__}: {error}" if error is not None else context["message"])
+        stop.set()
+
+    loop.set_exception_handler(on_exception)
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop.set)
     starting = asyncio.create_task(cluster.start())
@@ -103,6 +111,8 @@ async def run(cluster: LocalCluster) -> None:
             task.cancel()
         await asyncio.wait({starting, stopping})
         await cluster.stop()
+    if broken:
+        raise Bug(f"an internal error, please report it: {broken[0]}")
 
 
 def main(argv: list[str]) -> int:
@@ -115,7 +125,7 @@ def main(argv: list[str]) -> int:
                 asyncio.run(run(make_cluster(given, Path(folder))))
     except ThermosError as error:
         print(f"mesos.local: {error}", file=sys.stderr)  # noqa: T201
-        return error.exit_code
+        return Exit.INTERNAL if isinstance(error, Bug) else error.exit_code
     return Exit.OK
 
 

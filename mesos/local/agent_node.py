@@ -108,7 +108,10 @@ class AgentNode:
         for _, executor in self.disk.executors():
             pid = self.containers.pid_of(executor.container_id.value)
             if executor.id == executor_id and pid is not None:
-                os.kill(pid, signal.SIGKILL)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:  # it ended just now
+                    return False
                 return True
         return False
 

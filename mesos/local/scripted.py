@@ -104,6 +104,7 @@ class ScriptedExecutor:
     task_script: Callable[[TaskInfo], TaskScript] = task_script
     has_ended: bool = False
     is_subscribed: bool = False
+    connection: int = 0  # the number of its present one to the agent
     _runs: dict[str, _Run] = field(default_factory=dict)
     _alone_since: float = 0.0  # monotonic
 
@@ -138,6 +139,7 @@ class ScriptedExecutor:
         """The agent is gone. An executor that does not checkpoint ends with it."""
         if self.has_ended:
             return
+        self.connection += 1
         self.is_subscribed = False
         self._alone_since = self.timeline.now().mono
         if not self.start.framework.checkpoint:

@@ -108,8 +108,14 @@ class SimulatedAgent:
         if executor is None:
             return
 
+        connection = executor.connection
+
+        def hear() -> None:
+            if executor.connection == connection:  # what was under way when the agent died is lost
+                executor.hear(event)
+
         def deliver() -> None:
-            simulation.timeline.call_soon(lambda: executor.hear(event))
+            simulation.timeline.call_soon(hear)
 
         if simulation.faults:
             start = executor.start

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mesos.local.__main__ import main, read_credentials
+from mesos.local.core.master import Master
 from tests.mesos.conformance.target import ROOT
 from tests.mesos.local.rim.live import Framework, basic, pid_in
 from tests.mesos.local.rim.wire import ask
@@ -125,6 +126,18 @@ def test_a_folder_that_can_not_be_made_is_one_line(capsys: pytest.CaptureFixture
     told = capsys.readouterr().err
     assert told.startswith("mesos.local: cannot make ")
     assert told.count("\n") == 1
+
+
+def test_an_internal_error_ends_it_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Master, *_: object) -> None:
+        raise ValueError("two and two are five")
+
+    monkeypatch.setattr(Master, "from_agent", broken)
+    assert main(["--work-dir", str(tmp_path), "--port", str(PORT), "--agents", "1"]) == 70
+    told = capsys.readouterr().err
+    assert told == "mesos.local: an internal error, please report it: ValueError: two and two are five\n"
 
 
 @pytest.mark.parametrize(

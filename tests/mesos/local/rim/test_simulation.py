@@ -289,29 +289,28 @@ TASKS = st.fixed_dictionaries(
         "ends": st.sampled_from(["TASK_FINISHED", "TASK_FAILED", "TASK_KILLED"]),
     },
 )
-RULES = st.lists(
-    st.tuples(
-        st.sampled_from([Way.TO_MASTER, Way.TO_AGENT]),
-        st.sampled_from(Act),
-        st.floats(0.05, 0.5),
-        st.floats(0.1, 5),
-    ),
-    min_size=1,
-    max_size=4,
-)
+#: Everything but what TCP does not do to an executor's stream, and doubled calls of the scheduler: an offer that is
+#: accepted twice is two launches of one task, of which Mesos refuses one.
+FAULTS = [
+    (way, act)
+    for way in Way
+    for act in Act
+    if way is not Way.TO_EXECUTOR and (way, act) != (Way.FROM_SCHEDULER, Act.DUPLICATE)
+]
+RULES = st.lists(st.tuples(st.sampled_from(FAULTS), st.floats(0.05, 0.5), st.floats(0.1, 5)), min_size=1, max_size=4)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(TASKS, min_size=1, max_size=8), RULES, st.integers(0, 2**16))
 def test_under_random_faults_every_task_ends_once_and_resources_add_up(
-    scripts: list[dict[str, object]], rules: list[tuple[Way, Act, float, float]], seed: int
+    scripts: list[dict[str, object]], rules: list[tuple[tuple[Way, Act], float, float]], seed: int
 ) -> None:
-    """Links lose, double, delay and reorder; agents die and come back. When it is over, what does not end by itself is
-    killed. Every task has one terminal state, and all resources are free again."""
+    """Messages are lost, doubled, late and out of order; agents die and come back. At last, what does not end by itself
+    is killed. Every task has one terminal state, and all resources are free again."""
     world = simulation(3, seed)
     framework = Framework(world)
     free = amounts(world)
-    for way, act, chance, delay in rules:
+    for (way, act), chance, delay in rules:
         world.faults.add(Rule(way, act, chance=chance, delay_s=delay))
     random = Random(seed)
     for number, script in enumerate(scripts):
