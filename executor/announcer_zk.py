@@ -5,7 +5,8 @@ threads call `heed`, which only posts. Nothing is repeated here and nothing is d
 ZooKeeper says about whether something was changed. Where that is not certain the answer is UNKNOWN.
 
 Parents are never made on the way by kazoo's `makepath`: its second create would be sent from one of its threads,
-perhaps after the announcer has seen the connection break, and be a member that nobody knows.
+perhaps after the announcer has seen the connection break, and be a member that nobody knows. And a part of the tree
+that an ensemble's address names (`host:2181/below`) is put before paths here: kazoo would not make its parents.
 """
 
 from __future__ import annotations
@@ -81,8 +82,10 @@ class KazooSession:
         self._heed = heed
         self._ours = ours
         self._closing = False
+        hosts, _, below = options.ensemble.partition("/")
+        self._below = f"/{below.strip('/')}" if below.strip("/") else ""
         self._client = KazooClient(
-            options.ensemble,
+            hosts,
             timeout=options.session_timeout_s,
             auth_data=[(entry.scheme, entry.credential) for entry in auth.auth] or None,
             default_acl=[_acl(access) for access in auth.acl] or None,
@@ -96,14 +99,20 @@ class KazooSession:
 
     def create(self, path: str, data: bytes, ask: int) -> None:
         self._ask(
-            lambda: self._client.create_async(_member(path), data, ephemeral=True, sequence=True),
+            lambda: self._client.create_async(
+                f"{self._below}{path}/{MEMBER_PREFIX}", data, ephemeral=True, sequence=True
+            ),
             lambda node: Event(Happened.CREATED, node=node, ask=ask),
             ask,
             missing=Event(Happened.NO_PARENT, ask=ask),
         )
 
     def prepare(self, path: str, ask: int) -> None:
-        self._ask(lambda: self._client.ensure_path_async(path), lambda _: Event(Happened.PARENTS_MADE, ask=ask), ask)
+        self._ask(
+            lambda: self._client.ensure_path_async(self._below + path),
+            lambda _: Event(Happened.PARENTS_MADE, ask=ask),
+            ask,
+        )
 
     def check(self, node: str, ask: int) -> None:
         self._ask(
@@ -119,8 +128,8 @@ class KazooSession:
     def look(self, path: str, ask: int) -> None:
         """For a member that one of our sessions owns; the newest first."""
         self._ask(
-            lambda: self._client.get_children_async(path),
-            lambda names: self._search(path, names, ask),
+            lambda: self._client.get_children_async(self._below + path),
+            lambda names: self._search(self._below + path, names, ask),
             ask,
             missing=Event(Happened.NOT_FOUND, ask=ask),
         )
@@ -209,10 +218,6 @@ class _Round:
         self._owners[i] = stat.ephemeralOwner if stat is not None else 0
         self._missing -= 1
         return None if self._missing else self._done(list(zip(self.nodes, self._owners, strict=True)))
-
-
-def _member(path: str) -> str:
-    return f"{path.rstrip('/')}/{MEMBER_PREFIX}"
 
 
 def _acl(access: Access) -> ACL:
