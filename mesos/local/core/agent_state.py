@@ -26,8 +26,8 @@ COUNTS = (
 
 class AgentState:
     __slots__ = (
-        "backoff_s", "config", "counts", "deadlines", "disk", "executors_by_container", "heard_at", "is_linked", "out",
-        "phase", "started_at",
+        "backoff_s", "config", "counts", "deadlines", "disk", "disowned", "executors_by_container", "heard_at",
+        "is_linked", "out", "phase", "started_at",
     )  # fmt: skip
 
     def __init__(self, config: AgentConfig, disk: AgentDisk) -> None:
@@ -41,6 +41,7 @@ class AgentState:
         self.deadlines = Deadlines()
         self.executors_by_container: dict[str, Executor] | None = None
         self.counts: dict[str, int] | None = None
+        self.disowned: dict[tuple[str, str], None] | None = None  # tasks that were said to be unknown here
         self.out: list[AgentEffect] = []
 
     # --- looking ---------------------------------------------------------------------------------------------------

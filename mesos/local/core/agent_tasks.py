@@ -20,7 +20,7 @@ from mesos.core.messages import (
 )
 from mesos.local.core import agent_executors, agent_forward, agent_statuses
 from mesos.local.core.agent_disk import Drain, Executor, Framework
-from mesos.local.core.agent_state import AgentState
+from mesos.local.core.agent_state import AgentState, is_partition_aware
 from mesos.local.core.agent_states import AgentPhase, ExecutorState
 from mesos.local.core.protocol import DrainAgent, KillTask, MessageExecutor, TaskOf
 from thermos.clock import Now
@@ -32,13 +32,16 @@ KILLED_EARLY = "Killed before delivery to the executor"
 GROUP_KILLED_EARLY = "A task within the task group was killed before delivery to the executor"
 UNKNOWN = "Cannot find executor"
 
+#: So many tasks are remembered whose launch would come too late.
+MAX_DISOWNED = 1000
+
 
 def run(
     agent: AgentState, info: FrameworkInfo, executor_info: ExecutorInfo, tasks: tuple[TaskInfo, ...], now: Now,
     group: TaskGroupInfo | None = None,
 ) -> None:  # fmt: skip
     """One task, or a group, on an executor that is there or is launched for it."""
-    if agent.phase is AgentPhase.TERMINATING:
+    if agent.phase is AgentPhase.TERMINATING or _is_too_late(agent, info, tasks, now):
         return
     framework = agent_executors.framework_for(agent, info)
     executor = framework.executors.get(executor_info.executor_id.value)
@@ -85,23 +88,47 @@ def _refuse(
 
 def reconcile(agent: AgentState, wanted: Iterable[TaskOf], now: Now) -> None:
     """Tasks that the master knows and the agent did not mention when it registered again: their launch was lost, or
-    crossed the registration. The framework may be unknown here, too; its scheduler is told all the same."""
+    crossed the registration. The framework may be unknown here, too; its scheduler is told all the same. A launch
+    that arrives after all is too late."""
     for task in wanted:
         framework = agent.framework(task.framework_id.value)
         key = task.framework_id.value, task.task_id.value
         if (framework is not None and framework.executor_of(key[1]) is not None) or key in (agent.disk.streams or {}):
             continue
-        status = TaskStatus(
-            task_id=task.task_id,
-            state=task.state,
-            reason=Reason.RECONCILIATION,
-            message="Reconciliation: task unknown to the agent",
-            source=Source.AGENT,
-            agent_id=agent.agent_id,
-            timestamp=now.wall,
-            uuid=agent.disk.new_uuid(),
-        )
-        agent_forward.record(agent, key[0], status, None, now)
+        if agent.disowned is None:
+            agent.disowned = {}
+        agent.disowned[key] = None
+        if len(agent.disowned) > MAX_DISOWNED:
+            del agent.disowned[next(iter(agent.disowned))]
+        _disown(agent, key[0], task.task_id, task.state, now)
+
+
+def _disown(agent: AgentState, framework_id: str, task_id: TaskID, state: str, now: Now) -> None:
+    status = TaskStatus(
+        task_id=task_id,
+        state=state,
+        reason=Reason.RECONCILIATION,
+        message="Reconciliation: task unknown to the agent",
+        source=Source.AGENT,
+        agent_id=agent.agent_id,
+        timestamp=now.wall,
+        uuid=agent.disk.new_uuid(),
+    )
+    agent_forward.record(agent, framework_id, status, None, now)
+
+
+def _is_too_late(agent: AgentState, framework: FrameworkInfo, tasks: tuple[TaskInfo, ...], now: Now) -> bool:
+    """Of tasks that were disowned: that is said again, once. (The id may be used anew some day.)"""
+    assert framework.id is not None
+    keys = {(framework.id.value, task.task_id.value): task.task_id for task in tasks}
+    if agent.disowned is None or not any(key in agent.disowned for key in keys):
+        return False
+    state = TaskState.DROPPED if is_partition_aware(framework) else TaskState.LOST
+    for key, task_id in keys.items():
+        agent.disowned.pop(key, None)
+        if key not in (agent.disk.streams or {}):
+            _disown(agent, key[0], task_id, state, now)
+    return True
 
 
 # --- kill ---------------------------------------------------------------------------------------------------------
