@@ -10,7 +10,15 @@ from typing import Any
 from kazoo.client import KazooClient
 
 from config.builders import SequentialTask
-from config.schema import Announcer, HealthCheckConfig, HealthCheckerConfig, HttpHealthChecker, Process
+from config.schema import (
+    Announcer,
+    HealthCheckConfig,
+    HealthCheckerConfig,
+    HttpHealthChecker,
+    HttpLifecycleConfig,
+    LifecycleConfig,
+    Process,
+)
 from mesos.core import scheduler_api as api
 from mesos.core.messages import Source, TaskID, TaskState
 from tests.executor.e2e.aurora import Aurora, answers, job_of, nothing_is_left, number_of, run_directory
@@ -40,8 +48,9 @@ def checked_job(announced: bool = False) -> Any:
     quick = HealthCheckConfig(
         initial_interval_secs=5, interval_secs=0.2, health_checker=HealthCheckerConfig(http=HttpHealthChecker())
     )
+    ends = LifecycleConfig(http=HttpLifecycleConfig(graceful_shutdown_wait_secs=1, shutdown_wait_secs=1))
     more = {"announce": Announcer(primary_port="health")} if announced else {}
-    return job(task=job.task()(processes=[server], constraints=[]), health_check_config=quick, **more)
+    return job(task=job.task()(processes=[server], constraints=[]), health_check_config=quick, lifecycle=ends, **more)
 
 
 async def test_four_instances_of_the_example(make_mesos: MakeMesos, tmp_path: Path) -> None:
