@@ -23,6 +23,8 @@ class Skill(StrEnum):
     LOG_BOTH = "log both"
     MESSAGES = "messages"  # read and write Mesos' messages
     SIMULATE = "simulate"  # a cluster
+    EXECUTE = "execute"  # a task under Mesos
+    EXECUTOR = "executor"  # be the executor of tasks
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,4 +122,15 @@ TARGETS = (
         _growth("idle_us", "mesos-simulation-30000", "mesos-simulation-1000"),
         at_most=3,
     ),
+    Target("ACCEPT to TASK_RUNNING ÷ the kit's executor", _ratio("executor-start", "running_ms"), at_most=3),
+    Target("the same on real Mesos", _ratio("executor-start-real", "running_ms"), at_most=3),
+    *(
+        Target(f"PSS per task, {n} on a host", _median(f"executor-memory-{n}", "pss_mib"), at_most=22, unit="MiB")
+        for n in (1, 10, 50)
+    ),
+    *(
+        Target(f"the same, announced, {n}", _median(f"executor-announced-{n}", "pss_mib"), at_most=32, unit="MiB")
+        for n in (1, 10, 50)
+    ),
+    Target("an executor's further process", _median("executor-processes", "each_kib"), at_most=60, unit="KiB"),
 )

@@ -11,10 +11,11 @@ find_python() {
   PATH="${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin"
   for _name in ${THERMOS_PYTHON:+"$THERMOS_PYTHON"} python3 python3.13 python3.12 python3.11 python3.15 python3.14; do
     _path=$(command -v -- "$_name" 2>/dev/null) && [ -n "$_path" ] || continue
-    _version=$("$_path" -I -S -c 'import sys; v = sys.version_info; print("%d.%d.%d" % v[:3]); sys.exit(not (3, 11) <= v[:2] < (3, int(sys.argv[1])))' "$_below" 2>/dev/null) && {
-      python=$("$_path" -I -S -c 'import sys; print(sys.executable)') # itself, not a shim
+    _found=$("$_path" -I -S -c 'import sys; v = sys.version_info; print("%d.%d.%d" % v[:3], sys.executable); sys.exit(not (3, 11) <= v[:2] < (3, int(sys.argv[1])))' "$_below" 2>/dev/null) && {
+      python=${_found#* } # itself, not a shim
       return 0
     }
+    _version=${_found%% *}
     _seen="$_seen${_seen:+, }$_path is ${_version:-no Python that works}"
   done
   _where="this host"

@@ -73,7 +73,9 @@ class Ours(Contender):
 
 class OursAsLibrary(Ours):
     name = "thermos (library)"
-    skills = frozenset(Skill) - {Skill.START, Skill.HELP, Skill.KEEPER, Skill.MESSAGES, Skill.SIMULATE}
+    skills = frozenset(Skill) - {
+        Skill.START, Skill.HELP, Skill.KEEPER, Skill.MESSAGES, Skill.SIMULATE, Skill.EXECUTE, Skill.EXECUTOR,
+    }  # fmt: skip
     note = "own_task and Loop, without command and config"
 
     def missing(self) -> str:

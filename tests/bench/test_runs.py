@@ -23,6 +23,8 @@ from bench.proc import is_alive
 from bench.room import Failed, Room
 from config.core.compile import compile_task
 from config.loader import load_tasks
+from tests.mesos.conformance.real import kit_folder
+from tests.mesos.zookeeper import is_installed
 from thermos.model import decode_task
 
 
@@ -44,7 +46,7 @@ PAIRS = [
     pytest.param(case, contender, id=f"{case.name}-{contender.name}")
     for case in CASES
     for contender in (Bare(), OursAsLibrary())
-    if case.is_for(contender)
+    if case.is_for(contender) and not case.name.startswith("executor-")
 ]
 
 
@@ -170,3 +172,23 @@ def test_mesos_is_measured_for_ours_too(case: Case, tmp_path: Path, native: Payl
     row = measure_one(case, Ours(), tiny(tmp_path, native), 0)
     assert "failed" not in row, row
     assert {figure.key for figure in case.figures if row["figures"].get(figure.key) is None} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["executor-start", "executor-memory-1", "executor-announced-1", "executor-processes"])
+def test_the_executor_is_measured(name: str, tmp_path: Path, native: Payload) -> None:
+    (case,) = [case for case in CASES if case.name == name]
+    if name == "executor-announced-1" and not is_installed():
+        pytest.skip("no ZooKeeper here")
+    row = measure_one(case, Ours(), tiny(tmp_path, native), 0)
+    assert "failed" not in row, row
+    assert {figure.key for figure in case.figures if row["figures"].get(figure.key) is None} == set()
+
+
+@pytest.mark.slow
+def test_the_kits_executor_is_its_yardstick(tmp_path: Path, native: Payload) -> None:
+    if kit_folder() is None:
+        pytest.skip("no kit here: set MESOS_KIT to its folder")
+    (case,) = [case for case in CASES if case.name == "executor-start"]
+    row = measure_one(case, Bare(), tiny(tmp_path, native), 0)
+    assert "failed" not in row, row
