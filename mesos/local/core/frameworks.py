@@ -83,6 +83,7 @@ class Framework:
         self.reregistered_at: float | None = None
         self.unregistered_at: float | None = None
         self.deadline: float | None = None  # mono: until when it may come back
+        self.alarm: float | None = None  # mono: when that is looked at
         self.streams = 0  # subscriptions so far: heartbeats of an old one are none
         self.operations: dict[str, tuple[str, bytes]] = {}  # operation id -> agent, uuid
         self.learn(info)

@@ -273,7 +273,7 @@ class Master:
             case Kind.OPERATOR_HEARTBEAT:
                 operator_streams.heartbeat(cluster, due.id)
             case Kind.FAILOVER:
-                subscriptions.time_is_up(cluster, due.id, due.number)
+                subscriptions.alarm_rings(cluster, due.id, due.number)
             case Kind.OFFER:
                 offers.take_back(cluster, [due.id] if due.id in cluster.offers else [], rescind=True)
             case Kind.RECOVERED:

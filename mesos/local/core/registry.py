@@ -30,7 +30,7 @@ class Drain(Message, frozen=True):
 
 
 class KnownAgent(Message, frozen=True):
-    """`info` has its id; `total` is what it had last, with its reservations."""
+    """`info` has its id. Its reservations and volumes it brings back itself."""
 
     info: AgentInfo
     deactivated: bool = False

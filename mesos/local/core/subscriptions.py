@@ -11,7 +11,7 @@ import msgspec
 from mesos.core.messages import FrameworkID, FrameworkInfo, Reason, TaskState
 from mesos.core.scheduler_api import Error, Event, EventType, Roles, Subscribe, Subscribed
 from mesos.local.core import framework_validation, operating, protocol, statuses, views
-from mesos.local.core.cluster import Answer, Cluster, Kind
+from mesos.local.core.cluster import Answer, Cluster, Due, Kind
 from mesos.local.core.constraints import OfferConstraints
 from mesos.local.core.frameworks import Framework, Happening, Step
 from mesos.local.core.inverse_offers import drop_inverse_offers
@@ -193,15 +193,28 @@ def _withdraw(cluster: Cluster, framework: Framework) -> None:
 
 def _await(cluster: Cluster, framework: Framework) -> None:
     """It may come back until its failover timeout is over."""
-    delay_s = max(0.0, framework.info.failover_timeout)
-    framework.deadline = cluster.now.mono + delay_s
-    cluster.at(delay_s, Kind.FAILOVER, framework.id, framework.deadline)
+    framework.deadline = cluster.now.mono + max(0.0, framework.info.failover_timeout)
+    _set_alarm(cluster, framework, framework.deadline)
 
 
-def time_is_up(cluster: Cluster, name: str, deadline: float) -> None:
+def _set_alarm(cluster: Cluster, framework: Framework, deadline: float) -> None:
+    """One that rings earlier will do: a framework that comes and goes has not a timer for each time."""
+    if framework.alarm is None or framework.alarm > deadline:
+        framework.alarm = deadline
+        cluster.timers.add(deadline, Due(Kind.FAILOVER, framework.id, deadline))
+
+
+def alarm_rings(cluster: Cluster, name: str, alarm: float) -> None:
     framework = cluster.frameworks.get(name)
-    if framework is not None and framework.deadline == deadline:
+    if framework is None or framework.alarm != alarm:
+        return
+    framework.alarm = None
+    if framework.deadline is None:
+        return
+    if framework.deadline <= cluster.now.mono:
         _remove(cluster, framework, Happening.TIME_IS_UP)
+    else:
+        _set_alarm(cluster, framework, framework.deadline)
 
 
 def teardown(cluster: Cluster, framework: Framework) -> None:

@@ -298,6 +298,22 @@ def test_failover_timeout() -> None:
     assert sum(r.scalar.value for r in other.offer().resources if r.name == "cpus" and r.scalar is not None) == 4
 
 
+def test_coming_and_going_piles_up_nothing() -> None:
+    world = World(heartbeat_interval_s=5.0)
+    framework = world.framework(failover_timeout=1e6)
+    for _ in range(300):
+        framework.disconnect()
+        world.advance(1)
+        framework = world.framework(again=framework, failover_timeout=1e6)
+        world.advance(1)
+    assert len(world.master.cluster.timers) < 20
+    framework.disconnect()
+    world.advance(999_000)
+    assert framework.id in world.master.cluster.frameworks
+    world.advance(1_100)
+    assert framework.id in world.master.cluster.completed
+
+
 def test_teardown() -> None:
     world = World()
     framework = running(world)
