@@ -190,14 +190,14 @@ def _launch_group(cluster: Cluster, framework: Framework, pool: Pool, operation:
 def _take(cluster: Cluster, framework: Framework, pool: Pool, task: TaskInfo, executor: ExecutorInfo | None) -> None:
     """Out of the pool, into the books. Shared resources stay in it."""
     agent = pool.agent
-    resources = Resources.of(task.resources).filter(lambda key: not key.shared)
+    resources = Resources.of(task.resources)
     name = executor.executor_id.value if executor is not None else ""
     if executor is not None and agent.executor(framework.id, name) is None:
         needs = Resources.of(executor.resources).filter(lambda key: not key.shared)
         statuses.add_executor(agent, framework, executor, needs)
         pool.resources = pool.resources - needs
-    pool.resources = pool.resources - resources
     record = TaskRecord.launched(framework.id, agent.id, task, name, resources)
+    pool.resources = pool.resources - record.resources
     statuses.add_task(cluster, framework, agent, record)
     cluster.counts["launched"] += 1
 

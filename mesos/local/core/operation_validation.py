@@ -130,10 +130,12 @@ def _of_destroy(item: Resource, framework: Framework | None, agent: Agent, total
     wanted = Resources.of([item]).unallocated()
     if not total.contains(wanted):
         return "Persistent volumes not found"
-    used = agent.used.unallocated()
-    if any(key in used.amounts for key in wanted.amounts):
-        return "Persistent volumes in use"
-    return None
+    used = set(agent.used.unallocated().amounts)
+    for of_framework in agent.tasks.values() if item.shared is not None else ():
+        for task in of_framework.values():
+            if not task.over:
+                used.update(task.shared.unallocated().amounts)
+    return "Persistent volumes in use" if used & set(wanted.amounts) else None
 
 
 _CHECKS: Mapping[str, Callable[[Resource, Framework | None, Agent, Resources], str | None]] = {

@@ -141,7 +141,6 @@ def _adopt_tasks(cluster: Cluster, agent: Agent, message: protocol.ReregisterAge
         if framework is None or framework.task(task.task_id.value) is not None:
             continue
         record = TaskRecord.told(task, agent.id)
-        record.resources = record.resources.filter(lambda key: not key.shared)
         framework.unreachable.pop(record.id, None)
         if not record.over:
             cluster.allocator.allocate_to(framework.id, agent.id, record.resources)

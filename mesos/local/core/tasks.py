@@ -76,14 +76,16 @@ def says_of(state: str) -> Says:
 
 
 class TaskRecord:
-    """Mutable, one per task; few words, because there are hundreds of thousands."""
+    """Mutable, one per task; few words, because there are hundreds of thousands. `resources` are its own alone;
+    `shared` ones (volumes) others may use at the same time, and they are never allocated."""
 
     __slots__ = ("agent", "container", "discovery", "executor", "framework", "id", "labels", "name", "resources",
-                 "standing", "state", "status_state", "status_uuid", "statuses")  # fmt: skip
+                 "shared", "standing", "state", "status_state", "status_uuid", "statuses")  # fmt: skip
 
     def __init__(self, framework: str, agent: str, task: str, name: str, executor: str, resources: Resources) -> None:
         self.framework, self.agent, self.id, self.name, self.executor = framework, agent, task, name, executor
-        self.resources = resources
+        self.resources = resources.filter(lambda key: not key.shared)
+        self.shared = resources.filter(lambda key: key.shared)
         self.state: str = TaskState.STAGING
         self.standing = Standing.LIVE
         self.status_state = ""
@@ -139,7 +141,7 @@ class TaskRecord:
             framework_id=FrameworkID(value=self.framework),
             agent_id=AgentID(value=self.agent),
             state=self.state,
-            resources=self.resources.as_messages(),
+            resources=(self.resources + self.shared).as_messages(),
             executor_id=ExecutorID(value=self.executor) if self.executor else None,
             statuses=self.statuses,
             status_update_state=self.status_state,

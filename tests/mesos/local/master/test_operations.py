@@ -11,6 +11,7 @@ from mesos.core.messages import (
     AgentID,
     DiskInfo,
     Launch,
+    Nothing,
     Offer,
     Operation,
     OperationID,
@@ -26,7 +27,7 @@ from mesos.core.messages import (
 from mesos.local.core import protocol
 from mesos.local.core.resources import Resources
 
-from .harness import FakeFramework, World, task
+from .harness import MODERN, FakeFramework, World, task
 
 MINE = Reservation(type="DYNAMIC", role="web", principal="me")
 
@@ -200,6 +201,28 @@ def test_a_launch_may_use_what_was_just_reserved() -> None:
     launch = Operation(type="LAUNCH", launch=Launch(task_infos=tasks))
     framework.operate(offer, operation("RESERVE", item, name=""), launch)
     assert [status.state for status in framework.updates()] == ["TASK_RUNNING"]
+
+
+def test_a_shared_volume() -> None:
+    """Several tasks use it at once; it can be destroyed when none does. Only who knows of sharing sees it."""
+    world = World()
+    world.agent()
+    framework = world.framework("web", principal="me", capabilities=(*MODERN, "SHARED_RESOURCES"))
+    shared = msgspec.structs.replace(volume(), shared=Nothing())
+    offer = framework.offer()
+    framework.operate(offer, operation("RESERVE", reserved(scalar("disk", 100)), name=""), operation("CREATE", shared))
+    assert feedback(framework)[0].state == "OPERATION_FINISHED"
+    for name in ("t1", "t2"):
+        offer = again(world, framework)
+        framework.launch(offer, task(offer, name, scalar("cpus", 1), shared))
+    assert [status.state for status in framework.updates()] == ["TASK_RUNNING"] * 2
+    framework.operate(again(world, framework), operation("DESTROY", shared, name="d1"))
+    assert feedback(framework)[-1].message == f"Persistent volumes in use{PLACE}"
+    framework.kill("t1")
+    framework.kill("t2")
+    world.advance(1)
+    framework.call(api.accept([o.id for o in framework.offers()], [operation("DESTROY", shared, name="d2")], 0))
+    assert feedback(framework)[-1].state == "OPERATION_FINISHED"
 
 
 def test_feedback_is_repeated_until_acknowledged() -> None:
