@@ -15,13 +15,13 @@ import pytest
 from mesos.local.cluster import LocalCluster
 from mesos.local.faults import Act, Rule, Way
 from tests.mesos.local.rim.live import FAST, Framework, basic, pid_in, val
-from tests.mesos.local.rim.wire import ask, until
+from tests.mesos.local.rim.wire import ask, own_port, until
 from tests.mesos.zookeeper import ZooKeeperServer, zookeeper
 from thermos.errors import HostError, RemoteError, UserError
 
 __all__ = ["zookeeper"]
 
-PORT = 19920
+PORT = own_port(19920)
 Test = Callable[[LocalCluster, Framework], Awaitable[None]]
 
 

@@ -14,9 +14,9 @@ from mesos.local.cluster import LocalCluster
 from mesos.local.http_gate import Bodies
 from mesos.local.master_http import Limits
 from tests.mesos.local.rim.live import FAST, PATH, Framework
-from tests.mesos.local.rim.wire import JSON, ask, open_request, until
+from tests.mesos.local.rim.wire import JSON, ask, open_request, own_port, until
 
-PORT = 19940
+PORT = own_port(19940)
 INFO = {"user": "nobody", "name": "n"}
 
 
@@ -40,7 +40,7 @@ def memory_kib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-@pytest.mark.parametrize("port", [PORT, PORT + 1])
+@pytest.mark.parametrize("whose", ["master", "agent"])
 @pytest.mark.parametrize(
     "data",
     [
@@ -56,8 +56,9 @@ def memory_kib() -> int:
     ],
     ids=["zeros", "version", "negative", "huge", "chunks", "long path", "many fields", "long field", "tls"],
 )
-def test_what_is_no_http(tmp_path: Path, port: int, data: bytes) -> None:
+def test_what_is_no_http(tmp_path: Path, whose: str, data: bytes) -> None:
     async def test(cluster: LocalCluster) -> None:
+        port = PORT if whose == "master" else PORT + 1
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(data)

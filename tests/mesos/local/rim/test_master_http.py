@@ -21,10 +21,10 @@ from mesos.local.link import Post
 from mesos.local.master_http import Limits, SchedulerFront
 from mesos.local.streams import Outbox
 from mesos.local.timeline import RealTimeline
-from tests.mesos.local.rim.wire import JSON, Answer, ask, open_request, until
+from tests.mesos.local.rim.wire import JSON, Answer, ask, open_request, own_port, until
 from thermos.errors import HostError, UserError
 
-PORT = 19810
+PORT = own_port(19810)
 PATH = "/api/v1/scheduler"
 SUBSCRIBE = {"type": "SUBSCRIBE", "subscribe": {"framework_info": {"user": "u", "name": "n"}}}
 REVIVE = {"type": "REVIVE", "framework_id": {"value": "f"}}
