@@ -70,14 +70,18 @@ def runs_as(owner: Identity | None) -> tuple[Identity, bool]:
 def make_directories(plan: SandboxPlan, owner: Identity | None) -> None:
     """The sandbox and its logs, and whose they and the run directory are. Raises SandboxFailed."""
     run_directory = Path(plan.directory)
-    with failing(f"cannot open {run_directory}"), opened(run_directory) as run:
-        sandbox_path = run_directory / SANDBOX
+    sandbox_path = run_directory / SANDBOX
+    with failing(f"cannot open {run_directory}"):
+        run = os.open(run_directory, _DIRECTORY)
+    try:
         with directory(run, SANDBOX, sandbox_path) as sandbox:
             give(run, owner, run_directory)
             give(sandbox, owner, sandbox_path, 0o700)
             logs = log_dir(sandbox_path)
             with directory(sandbox, logs.name, logs) as fd:
                 give(fd, owner, logs)
+    finally:
+        os.close(run)
 
 
 def give(fd: int, owner: Identity | None, shown: Path, mode: int | None = None) -> None:

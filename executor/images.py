@@ -109,19 +109,22 @@ class ImageSandbox:
     def _open_root(self) -> Iterator[int]:
         """Opened inside the namespace: what was opened before can't be mounted on."""
         with failing(f"cannot open {self._plan.directory}"), opened(self._plan.directory) as run:
-            try:
-                root = os.open(IMAGE_ROOT, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=run)
-            except FileNotFoundError:
-                raise SandboxFailed(
-                    f"cannot run the task in its image: {self._image_path} is missing; "
-                    "does the agent provide images (--image_providers, --isolation=filesystem/linux,docker/runtime)?"
-                ) from None
-            except NotADirectoryError:
-                raise SandboxFailed(f"cannot run the task in its image: {self._image_path} is no directory") from None
-            try:
-                yield root
-            finally:
-                os.close(root)
+            root = self._root_in(run)
+        try:
+            yield root
+        finally:
+            os.close(root)
+
+    def _root_in(self, run: int) -> int:
+        try:
+            return os.open(IMAGE_ROOT, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=run)
+        except FileNotFoundError:
+            raise SandboxFailed(
+                f"cannot run the task in its image: {self._image_path} is missing; "
+                "does the agent provide images (--image_providers, --isolation=filesystem/linux,docker/runtime)?"
+            ) from None
+        except NotADirectoryError:
+            raise SandboxFailed(f"cannot run the task in its image: {self._image_path} is no directory") from None
 
     def _mount_system(self, root: int) -> None:
         """What every program may expect: /proc, /sys (to be read only) and a /dev with nothing but harmless devices."""
