@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import resource
 import signal
 import sys
 import tempfile
@@ -91,6 +92,9 @@ async def run(cluster: LocalCluster) -> None:
 
     def on_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if isinstance(error, OSError):  # of one connection, or no more of them can be taken now: others go on
+            print(f"mesos.local: {context['message']}: {error}", file=sys.stderr)  # noqa: T201
+            return
         broken.append(f"{type(error).__name__}: {error}" if error is not None else context["message"])
         stop.set()
 
@@ -115,7 +119,14 @@ async def run(cluster: LocalCluster) -> None:
         raise Bug(f"an internal error, please report it: {broken[0]}")
 
 
+def raise_file_limit() -> None:
+    """Each connection takes a descriptor, each executor a few: as many as we may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main(argv: list[str]) -> int:
+    raise_file_limit()
     try:
         given = parse_arguments(argv)
         if given.work_dir is not None:

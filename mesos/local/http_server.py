@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,11 +16,13 @@ Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpServer:
-    """All requests go to one handler, which is cancelled when its client goes."""
+    """All requests go to one handler, which is cancelled when its client goes. What it did not expect is an error of
+    ours: it goes to the loop's exception handler, and the client hears 500."""
 
     def __init__(self, handle: Handle) -> None:
+        self._handle = handle
         app = web.Application(client_max_size=0)  # bodies are read and bounded by the gate
-        app.router.add_route("*", "/{path:.*}", handle)
+        app.router.add_route("*", "/{path:.*}", self._guarded)
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2, handle_signals=False
         )
@@ -40,6 +43,16 @@ class HttpServer:
             if connection.transport is not None:
                 connection.transport.abort()
         await self._runner.cleanup()
+
+    async def _guarded(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._handle(request)
+        except ConnectionError:
+            raise  # the client is gone
+        except Exception as error:
+            context = {"message": f"{request.method} {request.path} failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return web.Response(status=500, text=f"Internal error, please report it: {type(error).__name__}: {error}")
 
     def _connections(self) -> list[Any]:
         server = self._runner.server

@@ -18,7 +18,7 @@ from mesos.local.__main__ import main, read_credentials
 from mesos.local.core.master import Master
 from tests.mesos.conformance.target import ROOT
 from tests.mesos.local.rim.live import Framework, basic, pid_in
-from tests.mesos.local.rim.wire import ask, own_port
+from tests.mesos.local.rim.wire import ask, own_port, until
 from thermos.errors import UserError
 
 PORT = own_port(19860)
@@ -126,6 +126,33 @@ def test_a_folder_that_can_not_be_made_is_one_line(capsys: pytest.CaptureFixture
     told = capsys.readouterr().err
     assert told.startswith("mesos.local: cannot make ")
     assert told.count("\n") == 1
+
+
+def test_a_flood_of_connections_does_not_end_it(tmp_path: Path) -> None:
+    """More than it may have descriptors: it says so, and goes on when they are gone."""
+    command = f"ulimit -n 64; exec {sys.executable} -m mesos.local --port {PORT} --agents 0"
+    with open(tmp_path / "out", "wb") as file:
+        process = subprocess.Popen(["bash", "-c", command], cwd=ROOT, stdout=file, stderr=file)
+    try:
+        wait(lambda: "http://" in (tmp_path / "out").read_text(), process, tmp_path / "out")
+        flood = [socket.create_connection(("127.0.0.1", PORT)) for _ in range(100)]
+        wait(lambda: "out of system resource" in (tmp_path / "out").read_text(), process, tmp_path / "out")
+        for client in flood:
+            client.close()
+
+        async def is_well() -> bool:
+            try:
+                return (await asyncio.wait_for(ask(PORT, "GET", "/health"), 2)).status == 200
+            except (OSError, TimeoutError):
+                return False
+
+        assert asyncio.run(until(is_well)) is True
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in (tmp_path / "out").read_text()
 
 
 def test_an_internal_error_ends_it_in_one_line(

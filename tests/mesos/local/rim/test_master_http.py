@@ -346,6 +346,23 @@ def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     run(test)
 
 
+def test_an_error_of_ours_is_told_to_the_loop_and_to_the_client() -> None:
+    async def test(front: Front) -> None:
+        told: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+
+        def broken(*_: Any) -> Any:
+            raise ValueError("five")
+
+        front.desk.call = broken  # type: ignore[method-assign]
+        got = await front.post(REVIVE)
+        assert (got.status, got.text) == (500, "Internal error, please report it: ValueError: five")
+        assert [(c["message"], str(c["exception"])) for c in told] == [(f"POST {PATH} failed", "five")]
+        assert (await ask(PORT, "GET", "/health")).status == 200
+
+    run(test)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "::", "example.org", "", "8.8.8.8"])
 def test_only_this_machine_may_talk_to_it(host: str) -> None:
     with pytest.raises(UserError, match=r"cannot listen on .*127\.0\.0\.1"):
