@@ -1,6 +1,7 @@
 """What every request to a master passes before it is looked at: path, credentials, who leads, method, size of the body.
 
-The order is Mesos': an unknown path is 404 to everybody, then come wrong credentials (401), then the way to the leader
+Before anything else, what a web page may have made a browser send is refused (`check_caller`), by agents, too. Then the
+order is Mesos': an unknown path is 404 to everybody, then come wrong credentials (401), then the way to the leader
 (307, or 503 while there is none or it recovers), then the method (405). Bodies are bounded one by one and all together,
 and must arrive in time.
 """
@@ -12,6 +13,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,6 +43,30 @@ def check_loopback(host: str) -> str:
     if not address.is_loopback:
         raise UserError(f"cannot listen on {host}: the embedded Mesos serves loopback addresses only, use 127.0.0.1")
     return host
+
+
+def check_caller(headers: Mapping[str, str]) -> None:
+    """No web page may reach us through a browser of this machine: it could start any command. Browsers name the page
+    that asks (Origin); a page whose own name was made to lead here (DNS rebinding) is given away by that name (Host).
+    Raises the 403."""
+    if "Origin" in headers:
+        raise words.Refusal(403, "The embedded Mesos answers no web pages, and this request has an Origin")
+    host = headers.get("Host", "").strip()
+    if host and not _is_loopback(host):
+        text = f"The embedded Mesos is asked for at a loopback address or at localhost, not at {host[:200]!r}"
+        raise words.Refusal(403, text)
+
+
+def _is_loopback(host: str) -> bool:
+    """Of `name`, `name:port`, `[address]:port`."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+)(:[0-9]*)?", host)
+    if found is None:
+        return False
+    name = found[1].strip("[]").removesuffix(".").lower()
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
 
 
 class Realm(StrEnum):

@@ -9,15 +9,16 @@ from typing import Any
 
 from aiohttp import web
 
-from mesos.local.http_gate import check_loopback
+from mesos.local.http_gate import answer, check_caller, check_loopback
+from mesos.local.http_words import Refusal
 from thermos.errors import HostError
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpServer:
-    """All requests go to one handler, which is cancelled when its client goes. What it did not expect is an error of
-    ours: it goes to the loop's exception handler, and the client hears 500."""
+    """All requests that no web page made go to one handler, which is cancelled when its client goes. What it did not
+    expect is an error of ours: it goes to the loop's exception handler, and the client hears 500."""
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
@@ -46,7 +47,10 @@ class HttpServer:
 
     async def _guarded(self, request: web.Request) -> web.StreamResponse:
         try:
+            check_caller(request.headers)
             return await self._handle(request)
+        except Refusal as refusal:
+            return answer(refusal.status, refusal.text, refusal.headers)
         except ConnectionError:
             raise  # the client is gone
         except Exception as error:

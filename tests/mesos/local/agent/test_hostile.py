@@ -46,7 +46,7 @@ def is_connected(live: Live) -> bool:
 
 def subscription() -> bytes:
     body = json.dumps({"type": "SUBSCRIBE", **CALL, "subscribe": {}}).encode()
-    head = f"POST /api/v1/executor HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    head = f"POST /api/v1/executor HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
 

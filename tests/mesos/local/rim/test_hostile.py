@@ -105,14 +105,12 @@ def test_a_body_of_a_hundred_megabytes(tmp_path: Path) -> None:
         before = memory_kib()
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         size = 100 * 1024 * 1024
-        head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+        head = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
         writer.write(head.encode())
         assert b" 413 " in await asyncio.wait_for(reader.readline(), 20)
         writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)  # and one that does not say its size
-        head = (
-            f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
+        head = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head.encode())
         piece = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
         try:
