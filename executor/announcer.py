@@ -32,6 +32,7 @@ from executor.core.announcing import (
 )
 from executor.workers import EventLoop, Workers
 from thermos.clock import Now
+from thermos.clock import now as now_
 
 __all__ = ["Announcer", "AnnouncerEvent", "Waits", "ZooKeeperOptions"]
 
@@ -81,17 +82,20 @@ class Announcer:
         leave_s: float = 5.0,
         paused: bool = False,
         waits: Waits | None = None,
+        clock: Callable[[], Now] = now_,
         chance: Callable[[], float] = random.random,
         make_session: MakeSession = kazoo_session,
+        workers: Workers | None = None,
     ) -> None:
         self._announcement = announcement
         self._zookeeper = zookeeper
         self._loop = loop
         self._report = report
         self._waits = waits or Waits(connect_s=connect_wait_s, leave_s=leave_s)
+        self._clock = clock
         self._chance = chance
         self._make_session = make_session
-        self._workers = Workers(loop, 1)  # its own: closing must not wait behind a probe that hangs
+        self._workers = workers or Workers(loop, 1)  # its own: closing must not wait behind a probe that hangs
         self._life = begin(paused=paused)
         self._session: Session | None = None
         self._opening = 0  # the number of the newest session
@@ -118,16 +122,18 @@ class Announcer:
         """The metric `disconnected_time`: 0 while joined."""
         return disconnected_s(self._life, now.mono)
 
-    def state(self, now: Now | None = None) -> dict[str, object]:
-        """For the state file and metrics; no secrets."""
-        life = self._life
+    def state(self) -> dict[str, object]:
+        """For the state file and metrics; no secrets. `away_since` goes on while the file is not written."""
+        life, now = self._life, self._clock()
+        away_s = self.disconnected_s(now)
         return {
             "state": str(life.state),
             "since": self._since,
             "path": self._announcement.path,
             "node": life.node,
             "paused": not life.wanted and not life.stopping,
-            "disconnected_s": round(self.disconnected_s(now), 3) if now is not None else None,
+            "disconnected_s": int(away_s),
+            "away_since": round(now.wall - away_s, 1) if life.away_since is not None else None,
             "problem": life.problem or None,
             "failures": life.failures,
             "joined": self._counts[AnnouncerEvent.JOINED],

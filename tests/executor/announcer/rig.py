@@ -68,7 +68,7 @@ class Rig:
     def state(self) -> dict[str, Any]:
         """As the loop sees it."""
         found: list[dict[str, Any]] = []
-        self.loop.post(lambda now: found.append(self.announcer.state(now)))
+        self.loop.post(lambda now: found.append(self.announcer.state()))
         wait_until(lambda: found)
         return found[0]
 
@@ -78,7 +78,8 @@ class Rig:
         return [text for what, text in self.reports if what is event][-1]
 
     def wait_for_state(self, state: str) -> dict[str, Any]:
-        return wait_until(lambda: (found := self.state())["state"] == state and found)
+        found: dict[str, Any] = wait_until(lambda: (now := self.state())["state"] == state and now)
+        return found
 
     def close(self) -> None:
         """Ends whatever it has begun."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
@@ -51,7 +50,7 @@ def test_join_and_leave(zookeeper: ZooKeeperServer, stranger: KazooClient, rig: 
     assert stranger.get_acls(node)[0] == OPEN_ACL_UNSAFE
     assert stranger.get_acls(PATH)[0] == OPEN_ACL_UNSAFE
     state = announcer.state()
-    assert (state["state"], state["node"], state["disconnected_s"]) == ("joined", node, 0.0)
+    assert (state["state"], state["node"], state["away_since"]) == ("joined", node, None)
     announcer.stop()
     assert announcer.wait(A.LEFT) == ""
     assert members(stranger) == []
@@ -111,7 +110,7 @@ def test_a_restart_within_the_session_timeout_keeps_the_node(
     node = announcer.wait(A.JOINED)
     zookeeper.restart()
     announcer.wait_for_state("joined")
-    wait_until(lambda: announcer.state()["disconnected_s"] == 0.0)
+    wait_until(lambda: announcer.state()["away_since"] is None)
     assert members(stranger) == [node.rpartition("/")[2]]
     assert announcer.events() == [A.JOINED], "nothing was lost"
 
@@ -124,9 +123,9 @@ def test_killed_and_back_beyond_the_session_timeout(
     node = announcer.wait(A.JOINED)
     zookeeper.kill()
     announcer.wait_for_state("lost")
-    wait_until(lambda: announcer.state()["disconnected_s"] > 2.5)  # longer than the session may be silent
+    wait_until(lambda: announcer.state()["disconnected_s"] >= 3)  # longer than the session may be silent
     assert members_after_start(zookeeper, stranger) == [node.rpartition("/")[2]]
-    wait_until(lambda: announcer.state()["disconnected_s"] == 0.0)
+    wait_until(lambda: announcer.state()["away_since"] is None)
     assert announcer.events() == [A.JOINED]
     stranger.delete(node)
     announcer.wait(A.JOINED, 2)  # it is watched as before
@@ -134,7 +133,7 @@ def test_killed_and_back_beyond_the_session_timeout(
 
 def members_after_start(zookeeper: ZooKeeperServer, stranger: KazooClient) -> list[str]:
     zookeeper.start()
-    return stranger.retry(stranger.get_children, PATH)
+    return members(stranger)
 
 
 def test_killed_and_back_and_the_session_has_expired(
@@ -154,7 +153,7 @@ def test_killed_and_back_and_the_session_has_expired(
         assert again != node
         assert members(stranger) == [again.rpartition("/")[2]]
         assert announcer.events() == [A.JOINED, A.LOST, A.JOINED]
-        wait_until(lambda: announcer.state()["disconnected_s"] == 0.0)
+        wait_until(lambda: announcer.state()["away_since"] is None)
         announcer.close()
 
 
@@ -405,12 +404,3 @@ def test_a_member_in_doubt_is_found_again(zookeeper: ZooKeeperServer, stranger: 
         assert len(members(stranger)) == 271
         assert announcer.events() == [A.JOINED]
         announcer.close()
-
-
-def test_kazoo_is_not_in_memory_without_an_announcer(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    code = "import sys, executor.announcer, executor.announcer_auth; print(sorted({'kazoo', 'ssl'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
