@@ -46,7 +46,8 @@ def is_connected(live: Live) -> bool:
 
 def subscription() -> bytes:
     body = json.dumps({"type": "SUBSCRIBE", **CALL, "subscribe": {}}).encode()
-    head = f"POST /api/v1/executor HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    head = "POST /api/v1/executor HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
 

@@ -17,6 +17,7 @@ from tests.mesos.local.rim.live import FAST, PATH, Framework
 from tests.mesos.local.rim.wire import JSON, ask, open_request, own_port, until
 
 PORT = own_port(19940)
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 INFO = {"user": "nobody", "name": "n"}
 
 
@@ -105,12 +106,12 @@ def test_a_body_of_a_hundred_megabytes(tmp_path: Path) -> None:
         before = memory_kib()
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         size = 100 * 1024 * 1024
-        head = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+        head = HEAD + f"Content-Length: {size}\r\n\r\n"
         writer.write(head.encode())
         assert b" 413 " in await asyncio.wait_for(reader.readline(), 20)
         writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)  # and one that does not say its size
-        head = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = HEAD + "Transfer-Encoding: chunked\r\n\r\n"
         writer.write(head.encode())
         piece = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
         try:

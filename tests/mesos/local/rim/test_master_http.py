@@ -26,6 +26,7 @@ from thermos.errors import HostError, UserError
 
 PORT = own_port(19810)
 PATH = "/api/v1/scheduler"
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 SUBSCRIBE = {"type": "SUBSCRIBE", "subscribe": {"framework_info": {"user": "u", "name": "n"}}}
 REVIVE = {"type": "REVIVE", "framework_id": {"value": "f"}}
 
@@ -246,7 +247,7 @@ def test_bodies_are_bounded_told_or_not() -> None:
         got = await ask(PORT, "POST", PATH, b"x" * 2001, JSON)
         assert (got.status, got.text) == (413, "The body is larger than 2000 bytes")
         chunk = b"3e8\r\n" + b"x" * 1000 + b"\r\n"
-        head = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = HEAD + "Transfer-Encoding: chunked\r\n\r\n"
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         writer.write(head.encode() + chunk * 3)
         assert b" 413 " in await reader.readline()
@@ -258,7 +259,7 @@ def test_bodies_are_bounded_told_or_not() -> None:
 
 def test_bodies_are_bounded_together() -> None:
     async def test(front: Front) -> None:
-        head = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+        head = HEAD + "Content-Length: 1000\r\n\r\n"
         held = await asyncio.open_connection("127.0.0.1", PORT)
         held[1].write(head.encode() + b"x" * 900)
         await held[1].drain()
@@ -280,7 +281,7 @@ def test_bodies_are_bounded_together() -> None:
 
 def test_a_body_that_never_ends_is_not_waited_for() -> None:
     async def test(front: Front) -> None:
-        head = f"POST {PATH} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+        head = HEAD + "Content-Length: 1000\r\n\r\n"
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         writer.write(head.encode())
         assert b" 408 " in await reader.readline()
