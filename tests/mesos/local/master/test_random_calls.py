@@ -177,6 +177,8 @@ class Chaos:
             agent = self.dice.choice(self.agents)
             if agent.info.id is not None and not agent.ended:
                 agent.break_link()
+                if agent.id not in self.world.master.cluster.agents:  # refusals about it went with it
+                    self.refused = {key: value for key, value in self.refused.items() if key[2] != agent.id}
                 if self.dice.random() < 0.2 and agent.tasks:
                     agent.tasks.pop(self.dice.choice(sorted(agent.tasks)))
                 agent.come_back(total=())
