@@ -53,6 +53,15 @@ MakeDriver = Callable[[ExecutorListener], ExecutorDriver]
 _HAPPENED = {Said.HEALTHY: Happened.HEALTHY, Said.UNHEALTHY: Happened.UNHEALTHY, Said.STOPPED: Happened.CHECKS_STOPPED}
 
 
+def why_not_prepared(error: Exception) -> str:
+    """The message for a task that could not be prepared, in one line."""
+    text = "; ".join(str(error).splitlines())
+    if isinstance(error, UserError):  # what was configured can't be: that has nothing to do with its sandbox
+        return text
+    known = isinstance(error, ThermosError | OSError)
+    return f"{'Failed to initialize sandbox' if known else 'Unknown exception initializing sandbox'}: {text}"
+
+
 class TaskExecutor:
     """See the module; an `ExecutorListener`."""
 
@@ -184,6 +193,7 @@ class TaskExecutor:
     # --- events -------------------------------------------------------------------------------------------------
 
     def _happen(self, event: Event, now: Now) -> None:
+        self._notice_end(now)
         before = self._life.phase
         decision = step(self._life, event, self._waits, now.mono)
         self._life = decision.life
@@ -197,14 +207,19 @@ class TaskExecutor:
 
     def _look(self, now: Now) -> None:
         """After each turn of the loop: what changed without telling us."""
-        if self._runner is not None and self._runner.done and not self._over:
-            self._over = True
-            task = self._runner.task
-            state, words = last_words(self._runner.spec, task, lambda run: self._machinery.tail(task, run))
-            self._happen(Event(Happened.TASK_OVER, words, state), now)
+        self._notice_end(now)
         if self._life.phase is Phase.FLUSHING and not self.driver.pending:
             self._happen(Event(Happened.ACKNOWLEDGED), now)
         self._file.touch(now)
+
+    def _notice_end(self, now: Now) -> None:
+        """The task's own end comes before whatever else happens in the same turn: what is over can't be killed."""
+        if self._runner is None or not self._runner.done or self._over:
+            return
+        self._over = True
+        task = self._runner.task
+        state, words = last_words(self._runner.spec, task, lambda run: self._machinery.tail(task, run))
+        self._happen(Event(Happened.TASK_OVER, words, state), now)
 
     def _set_alarm(self) -> None:
         deadline = self._life.deadline
@@ -267,20 +282,23 @@ class TaskExecutor:
                 self._waits = outcome.waits
             self._happen(Event(Happened.SANDBOX_READY), now)
             return
-        known = isinstance(outcome, ThermosError | OSError)
-        begins = "Failed to initialize sandbox" if known else "Unknown exception initializing sandbox"
-        self._happen(Event(Happened.SANDBOX_FAILED, f"{begins}: {outcome}"), now)
+        self._happen(Event(Happened.SANDBOX_FAILED, why_not_prepared(outcome)), now)
 
     def _begin_task(self, now: Now) -> None:
         assert self._prepared is not None
         try:
             self._runner = self._machinery.own(self._prepared, now)
-        except (ThermosError, OSError) as error:
-            self._happen(Event(Happened.RUNNER_FAILED, f"Task initialization failed: {error}", TaskState.FAILED), now)
+        except Exception as error:  # whatever it is, the task has failed and says so
+            known = isinstance(error, ThermosError | OSError)
+            begins = "Task initialization failed" if known else "Unknown exception starting runner"
+            self._happen(Event(Happened.RUNNER_FAILED, f"{begins}: {error}", TaskState.FAILED), now)
             return
         self._loop.drive(self._runner)
-        self._checks = self._machinery.checks(self._prepared, self._on_check)
-        self._checks.start(now)
+        try:
+            self._checks = self._machinery.checks(self._prepared, self._on_check)
+            self._checks.start(now)
+        except Exception as error:  # the task runs already, and has to end
+            self._happen(Event(Happened.UNHEALTHY, f"Internal error: {error!r}"), now)
 
     def _on_check(self, said: Said, text: str, now: Now) -> None:
         self._counts[f"checks_{said}"] += 1

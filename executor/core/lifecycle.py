@@ -13,7 +13,8 @@
                            |                        TERMINATING  the runner kills politely, finalizers run
                            |                            v
                            |                        KILLING   SIGKILL; then the task is given up
-                           '--failed, killed-->     FLUSHING  the last status is said and waits to be acknowledged
+                           '--failed, killed-->     FLUSHING  the last status is said and waits to be acknowledged, and
+                                                        |     the announcement of a task that is over to be taken back
                                                         v
                                                       ENDED
 
@@ -126,6 +127,7 @@ class Life:
     phase: Phase = Phase.IDLE
     deadline: float | None = None
     outcome: Say | None = None
+    parting: float | None = None  # mono: while FLUSHING the checks are waited for, but no longer than until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +218,24 @@ def _stop(life: Life, event: Event, waits: Waits, now: float) -> Decision:
 
 
 def _over(life: Life, event: Event, waits: Waits, now: float) -> Decision:
-    """The task ended by itself: its own word counts. The announcement is taken back before anybody is told."""
+    """The task ended by itself: its own word counts. Taking the announcement back is begun before anybody is told."""
     outcome = Say(event.state or TaskState.LOST, event.text)
     decision = _flush(life, outcome, waits, now)
-    return Decision(decision.life, (Do.STOP_CHECKS, *decision.actions))
+    return Decision(
+        replace(decision.life, parting=now + min(waits.leave_s, waits.stop_s)), (Do.STOP_CHECKS, *decision.actions)
+    )
 
 
 def _ended_meanwhile(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     """The task is over while it was being stopped: what stopped it counts."""
     assert life.outcome is not None
     return _flush(life, life.outcome, waits, now)
+
+
+def _ended_while_leaving(life: Life, event: Event, waits: Waits, now: float) -> Decision:
+    """Likewise; the checks have not said yet that they have stopped."""
+    decision = _ended_meanwhile(life, event, waits, now)
+    return Decision(replace(decision.life, parting=life.deadline), decision.actions)
 
 
 def _quit(life: Life, event: Event, waits: Waits, now: float) -> Decision:
@@ -265,6 +275,17 @@ def _end(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     return Decision(Life(Phase.ENDED, None, life.outcome), (Do.END,))
 
 
+def _acknowledged(life: Life, event: Event, waits: Waits, now: float) -> Decision:
+    """An announcement that is not taken back would outlive us by its session's timeout."""
+    if life.parting is None or now >= life.parting:
+        return _end(life, event, waits, now)
+    return Decision(replace(life, deadline=life.parting))
+
+
+def _parted(life: Life, event: Event, waits: Waits, now: float) -> Decision:
+    return Decision(replace(life, parting=None))
+
+
 def _wait_on(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     """The agent is away: nothing may get lost, so there is more patience. (The driver gives up in the end.)"""
     return Decision(replace(life, deadline=now + max(waits.flush_s, 0.1)))
@@ -298,6 +319,7 @@ TABLE: Mapping[tuple[Phase, Happened], Handler] = {
     **{(phase, _H.TASK_OVER): _over for phase in ALIVE},
     **{(phase, what): _stop for phase in ALIVE for what in (_H.KILL, _H.SHUTDOWN, _H.UNHEALTHY)},
     **{(phase, _H.TASK_OVER): _ended_meanwhile for phase in STOPPING},
+    (_P.LEAVING, _H.TASK_OVER): _ended_while_leaving,
     (_P.LEAVING, _H.CHECKS_STOPPED): _quit,
     (_P.LEAVING, _H.TICK): _quit,
     (_P.QUITTING, _H.HANDLED): _wait_for_quit,
@@ -308,7 +330,8 @@ TABLE: Mapping[tuple[Phase, Happened], Handler] = {
     (_P.ABORTING, _H.TICK): _terminate,
     (_P.TERMINATING, _H.TICK): _kill,
     (_P.KILLING, _H.TICK): _give_up,
-    (_P.FLUSHING, _H.ACKNOWLEDGED): _end,
+    (_P.FLUSHING, _H.ACKNOWLEDGED): _acknowledged,
+    (_P.FLUSHING, _H.CHECKS_STOPPED): _parted,
     (_P.FLUSHING, _H.TICK): _end,
     (_P.FLUSHING, _H.AWAY): _wait_on,
 }

@@ -12,9 +12,10 @@ from executor.executor import ASKED_TO_END, ASKED_TO_KILL
 from executor.machinery import Said
 from mesos.core.executor_session import Phase as AgentPhase
 from mesos.core.messages import AgentID, DurationInfo, KillPolicy, TaskGroupInfo, TaskID, TaskInfo, TaskState
-from tests.executor.fakes import FakeMachinery, Stage
+from tests.executor.fakes import FakeChecks, FakeMachinery, Stage
+from tests.executor.payloads import assigned_json
 from thermos.core.states import TaskState as HostState
-from thermos.errors import ConfigError, HostError
+from thermos.errors import ConfigError, HostError, UserError
 
 S = TaskState
 
@@ -44,17 +45,34 @@ def test_an_idle_executor_ends(stage: Stage) -> None:
     assert stage.loop.stopped and not stage.said
 
 
-def test_what_cannot_be_read_fails_at_once(stage: Stage) -> None:
-    stage.launch(data=b"\0\1\2 thrift?")
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"\0\1\2 thrift?", b"{", b"[]", b"7", b"{}", b'{"taskId": "t1"}', b'{"taskId": 7, "task": {}}',
+        b'{"taskId": "t1", "task": {"job": {"role": "www"}}}', b'{"taskId": "\xff"}', b"[" * 100_000,
+        assigned_json("../../t1"), assigned_json(""),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_fails_at_once(stage: Stage, data: bytes) -> None:
+    stage.launch(data=data)
     ((state, words),) = stage.said
     assert state is S.FAILED and words.startswith("Could not deserialize task.") and "\n" not in words
+    stage.loop.advance(1)
+    assert stage.loop.stopped and not stage.machinery.owned
 
 
-def test_a_job_that_cannot_run_starts_and_fails(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, FakeMachinery(prepare_error=ConfigError("Task did not have a thermos config!")))
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConfigError("Task did not have a thermos config!"), "Task did not have a thermos config!"),
+        (ConfigError("Got invalid task: one\ntwo"), "Got invalid task: one; two"),
+        (UserError("cannot announce at '/x': no"), "cannot announce at '/x': no"),
+    ],
+)
+def test_a_job_that_cannot_run_starts_and_fails(tmp_path: Path, error: Exception, words: str) -> None:
+    stage = Stage(tmp_path, FakeMachinery(prepare_error=error))
     stage.launch()
-    assert [state for state, _ in stage.said] == [S.STARTING, S.FAILED]
-    assert "Task did not have a thermos config!" in stage.said[1][1]
+    assert stage.said == [(S.STARTING, ""), (S.FAILED, words)]
     assert not stage.machinery.owned
 
 
@@ -82,10 +100,35 @@ def test_a_sandbox_that_takes_too_long(stage: Stage) -> None:
     assert not stage.machinery.owned and stage.loop.stopped
 
 
-def test_a_task_that_cannot_be_begun(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, FakeMachinery(own_error=HostError("cannot lock: read-only file system")))
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (HostError("cannot lock: read-only"), "Task initialization failed: cannot lock: read-only"),
+        (OSError(28, "No space left on device"), "Task initialization failed: [Errno 28] No space left on device"),
+        (ZeroDivisionError("oops"), "Unknown exception starting runner: oops"),
+    ],
+)
+def test_a_task_that_cannot_be_begun(tmp_path: Path, error: Exception, words: str) -> None:
+    stage = Stage(tmp_path, FakeMachinery(own_error=error))
     stage.launch()
-    assert stage.said[-1] == (S.FAILED, "Task initialization failed: cannot lock: read-only file system")
+    assert stage.said == [(S.STARTING, ""), (S.FAILED, words)]
+    stage.loop.advance(1)
+    assert stage.loop.stopped
+
+
+@pytest.mark.parametrize("when", ["made", "started"])
+def test_checks_that_cannot_begin_end_the_task(stage: Stage, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    if when == "made":
+        monkeypatch.setattr(stage.machinery, "checks", broken)
+    else:
+        monkeypatch.setattr(FakeChecks, "start", broken)
+    stage.launch()
+    stage.loop.advance(1)
+    assert stage.said == [(S.STARTING, ""), (S.FAILED, "Internal error: ZeroDivisionError('oops')")]
+    assert stage.runner.orders == ["kill"] and stage.loop.stopped
 
 
 def test_a_second_launch_is_lost(stage: Stage) -> None:
@@ -152,6 +195,82 @@ def test_an_application_that_says_404_is_not_waited_for(tmp_path: Path) -> None:
     stage.kill()
     assert stage.machinery.posted == ["/quitquitquit", "/abortabortabort"]
     assert stage.runner.orders == ["kill"]
+
+
+@pytest.mark.parametrize("how", ["kill", "shutdown", "unhealthy"])
+def test_checks_stop_before_the_runner_does(stage: Stage, how: str) -> None:
+    """The announcer leaves first: nobody is sent to an instance that is going (items 105, pitfall 12)."""
+    stage.launch()
+    stage.checks.answers = False
+    if how == "kill":
+        stage.kill()
+    elif how == "shutdown":
+        stage.executor.shutdown("SHUTDOWN", stage.loop.now())
+    else:
+        stage.checks.report(Said.UNHEALTHY, "sick", stage.loop.now())
+    stage.loop.settle()
+    assert stage.checks.stopped == 1 and not stage.runner.orders
+    stage.checks.report(Said.STOPPED, "", stage.loop.now())
+    stage.loop.settle()
+    assert stage.runner.orders == ["kill"]
+
+
+@pytest.mark.parametrize("how", ["kill", "shutdown", "unhealthy"])
+def test_a_task_that_was_over_before_says_its_own_word(stage: Stage, how: str) -> None:
+    """Though the order comes in the same turn of the loop, before anybody looked (pitfall 11)."""
+    stage.launch()
+    stage.healthy()
+    stage.runner.end(HostState.SUCCESS)
+    if how == "kill":
+        stage.executor.kill(TaskID(value="t1"), None, stage.loop.now())
+    elif how == "shutdown":
+        stage.executor.shutdown("SHUTDOWN", stage.loop.now())
+    else:
+        stage.checks.report(Said.UNHEALTHY, "Failed health check! no answer", stage.loop.now())
+    stage.loop.advance(10)
+    assert stage.said[-1] == (S.FINISHED, "Task finished.") and not stage.runner.orders
+
+
+def test_a_task_that_ends_while_it_is_stopped_says_what_stopped_it(stage: Stage) -> None:
+    stage.runner.obeys = False
+    stage.launch()
+    stage.kill()
+    stage.runner.end(HostState.SUCCESS)
+    stage.loop.advance(10)
+    assert stage.said[-1] == (S.KILLED, ASKED_TO_KILL)
+
+
+def test_a_task_that_is_over_waits_until_it_is_announced_no_more(stage: Stage) -> None:
+    stage.launch()
+    stage.checks.answers = False
+    stage.runner.end(HostState.SUCCESS)
+    stage.loop.turn()
+    stage.loop.advance(5)
+    assert stage.said[-1][0] is S.FINISHED and not stage.loop.stopped
+    stage.checks.report(Said.STOPPED, "", stage.loop.now())
+    stage.loop.turn()
+    assert stage.loop.stopped
+
+
+def test_but_not_for_ever(stage: Stage) -> None:
+    stage.launch()
+    stage.checks.answers = False
+    stage.runner.end(HostState.SUCCESS)
+    stage.loop.turn()
+    stage.loop.advance(10.1)
+    assert stage.loop.stopped
+
+
+def test_an_application_that_goes_when_it_is_asked_ends_the_wait(tmp_path: Path) -> None:
+    machinery = FakeMachinery(port=8080, endpoints=True)
+    stage = Stage(tmp_path, machinery, Waits(http=True))
+    stage.launch()
+    stage.kill()
+    stage.loop.advance(3)
+    stage.runner.end(HostState.SUCCESS)
+    stage.loop.turn()
+    assert stage.said[-1] == (S.KILLED, ASKED_TO_KILL)
+    assert machinery.posted == ["/quitquitquit"] and not stage.runner.orders
 
 
 def test_checks_stop_before_the_application_is_asked(tmp_path: Path) -> None:

@@ -48,7 +48,11 @@ EXPECTED = {
     (P.TERMINATING, H.TICK): P.KILLING, (P.TERMINATING, H.TASK_OVER): P.FLUSHING,
     (P.KILLING, H.TICK): P.FLUSHING, (P.KILLING, H.TASK_OVER): P.FLUSHING,
     (P.FLUSHING, H.ACKNOWLEDGED): P.ENDED, (P.FLUSHING, H.TICK): P.ENDED, (P.FLUSHING, H.AWAY): P.FLUSHING,
+    (P.FLUSHING, H.CHECKS_STOPPED): P.FLUSHING,
 }  # fmt: skip
+
+#: The one event that leaves the deadline as it is.
+PARTED = (P.FLUSHING, H.CHECKS_STOPPED)
 
 WAITS = Waits(http=True)
 
@@ -68,7 +72,7 @@ def test_the_whole_square(phase: Phase, what: Happened) -> None:
 @pytest.mark.parametrize("phase", [p for p in Phase if p not in (*ALIVE, P.ENDED)])
 def test_every_wait_has_a_deadline_and_a_way_on(phase: Phase) -> None:
     assert (phase, H.TICK) in TABLE
-    leads_here = [(p, w) for (p, w), after in EXPECTED.items() if after is phase]
+    leads_here = [(p, w) for (p, w), after in EXPECTED.items() if after is phase and (p, w) != PARTED]
     for before, what in leads_here:
         decision = step(Life(before, 0.0, Say(TaskState.KILLED)), Event(what), WAITS, 0.0)
         assert decision.life.deadline is not None and decision.life.deadline > 0
@@ -94,13 +98,14 @@ def drive(waits: Waits, *events: Event) -> tuple[Life, list[Action]]:
 LAUNCH = Event(H.LAUNCHED)
 READY = Event(H.SANDBOX_READY)
 TICK = Event(H.TICK)
+STOPPED = Event(H.CHECKS_STOPPED)
 KILL = Event(H.KILL, "Instructed to kill task.")
 UP = [Say(TaskState.STARTING), Do.PREPARE, Do.START]
 
 
 def test_a_task_that_ends_by_itself() -> None:
     over = Event(H.TASK_OVER, "Task finished.", TaskState.FINISHED)
-    life, actions = drive(WAITS, LAUNCH, READY, Event(H.HEALTHY, "ok"), over, Event(H.ACKNOWLEDGED))
+    life, actions = drive(WAITS, LAUNCH, READY, Event(H.HEALTHY, "ok"), over, STOPPED, Event(H.ACKNOWLEDGED))
     said = Say(TaskState.FINISHED, "Task finished.")
     assert actions == [*UP, Say(TaskState.RUNNING, "ok"), Do.STOP_CHECKS, said, Do.END]
     assert life.phase is P.ENDED
@@ -109,6 +114,69 @@ def test_a_task_that_ends_by_itself() -> None:
 def test_a_fast_task_goes_from_starting_to_its_end() -> None:
     _, actions = drive(WAITS, LAUNCH, READY, Event(H.TASK_OVER, "Task failed.", TaskState.FAILED), TICK)
     assert actions == [*UP, Do.STOP_CHECKS, Say(TaskState.FAILED, "Task failed."), Do.END]
+
+
+@pytest.mark.parametrize("before", [[], [KILL]], ids=["by itself", "while it leaves"])
+def test_the_announcement_of_a_task_that_is_over_is_waited_for(before: list[Event]) -> None:
+    """Who went at once would leave a member that sends people to nobody until its session times out."""
+    over = Event(H.TASK_OVER, "Task finished.", TaskState.FINISHED)
+    life, actions = drive(WAITS, LAUNCH, READY, *before, over, Event(H.ACKNOWLEDGED))
+    assert life.phase is P.FLUSHING and Do.END not in actions and isinstance(actions[-1], Say)
+    assert step(life, Event(H.ACKNOWLEDGED), WAITS, 1.0).life == life  # asked after each turn
+    parted = step(life, STOPPED, WAITS, 1.0).life
+    assert step(parted, Event(H.ACKNOWLEDGED), WAITS, 1.0).actions == (Do.END,)
+    assert life.deadline is not None and life.deadline <= 0.1 + WAITS.leave_s
+    assert step(life, TICK, WAITS, life.deadline).actions == (Do.END,)
+
+
+def test_an_acknowledgement_is_waited_for_when_the_announcement_has_gone() -> None:
+    life, _ = drive(WAITS, LAUNCH, READY, Event(H.TASK_OVER, "x", TaskState.FINISHED), STOPPED)
+    assert life.phase is P.FLUSHING and life.deadline is not None and life.deadline > WAITS.flush_s
+    assert step(life, Event(H.ACKNOWLEDGED), WAITS, 1.0).actions == (Do.END,)
+
+
+@pytest.mark.parametrize(
+    ("what", "state"),
+    [(H.KILL, TaskState.KILLED), (H.SHUTDOWN, TaskState.KILLED), (H.UNHEALTHY, TaskState.FAILED)],
+)
+@pytest.mark.parametrize("before", [[], [Event(H.HEALTHY, "ok")]], ids=["starting", "running"])
+def test_what_wants_its_end_wins_over_healthy_and_over_what_comes_later(
+    before: list[Event], what: Happened, state: TaskState
+) -> None:
+    """§4.3: a terminal word wins at once and sticks; another may come in the same moment or later."""
+    later = [Event(H.HEALTHY, "ok"), KILL, Event(H.SHUTDOWN, "down"), Event(H.UNHEALTHY, "sick")]
+    over = Event(H.TASK_OVER, "Task finished.", TaskState.FINISHED)
+    _, actions = drive(Waits(), LAUNCH, READY, *before, Event(what, "first"), *later, STOPPED, *later, over, *later)
+    said = [action for action in actions if isinstance(action, Say)]
+    assert said[-1] == Say(state, "first")
+    assert [s.state for s in said] == [TaskState.STARTING, *([TaskState.RUNNING] if before else []), state]
+
+
+def test_running_is_said_once() -> None:
+    _, actions = drive(WAITS, LAUNCH, READY, *[Event(H.HEALTHY, "Task is healthy.")] * 3)
+    assert actions == [*UP, Say(TaskState.RUNNING, "Task is healthy.")]
+
+
+@pytest.mark.parametrize("stop_s", [0.5, 3.0, 40.0, 1000.0])
+def test_the_stop_timeout_bounds_every_phase_before_the_last(stop_s: float) -> None:
+    """--stop-timeout-in-secs; what is shorter by itself stays as it is."""
+    waits = Waits(http=True, stop_s=stop_s, finalization_s=100.0, graceful_s=30.0, shutdown_s=20.0)
+    life = step(Life(P.RUNNING), KILL, waits, 0.0).life
+    lasted: dict[Phase, float] = {}
+    now = 0.0
+    while life.phase is not P.FLUSHING:
+        life = step(life, Event(H.HANDLED), waits, now).life
+        assert life.deadline is not None
+        lasted[life.phase] = life.deadline - now
+        now = life.deadline
+        life = step(life, TICK, waits, now).life
+    assert lasted == {
+        P.LEAVING: min(waits.leave_s, stop_s),
+        P.QUITTING: min(30.0, stop_s),
+        P.ABORTING: min(20.0, stop_s),
+        P.TERMINATING: min(115.0, stop_s),
+        P.KILLING: waits.kill_s,
+    }
 
 
 def test_a_kill_goes_all_the_way_down() -> None:
