@@ -10,6 +10,7 @@ Source: spec/thermos.md §4.2, §4.8.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,7 @@ class TaskExecutor:
         checks = self._checks.state() if self._checks is not None else {}
         return {
             "version": 1,
+            "pid": os.getpid(),
             "task_id": self._task_id.value if self._task_id is not None else None,
             "phase": str(self._life.phase),
             "since": self._since,
