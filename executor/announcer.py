@@ -24,6 +24,7 @@ from executor.core.announcing import (
     Do,
     Event,
     Happened,
+    State,
     Tell,
     Waits,
     begin,
@@ -48,6 +49,10 @@ _log = logging.getLogger(__name__)
 class Session(Protocol):
     """One ZooKeeper session (`announcer_zk.KazooSession`). All but `close` return at once; `ask` comes back with the
     answer. `heed` may be called from any thread."""
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection."""
 
     def start(self) -> None: ...
     def create(self, path: str, data: bytes, ask: int) -> None: ...
@@ -134,11 +139,16 @@ class Announcer:
             "paused": not life.wanted and not life.stopping,
             "disconnected_s": int(away_s),
             "away_since": round(now.wall - away_s, 1) if life.away_since is not None else None,
-            "problem": life.problem or None,
+            "problem": life.problem or self._trouble() or None,
             "failures": life.failures,
             "joined": self._counts[AnnouncerEvent.JOINED],
             "lost": self._counts[AnnouncerEvent.LOST],
         }
+
+    def _trouble(self) -> str:
+        """Of the connection, while there is none."""
+        session, away = self._session, self._life.state in (State.CONNECTING, State.LOST)
+        return session.trouble if session is not None and away else ""
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -173,6 +183,8 @@ class Announcer:
     def _perform(self, action: Tell | Do, now: Now) -> None:
         if isinstance(action, Tell):
             self._counts[action.event] += 1
+            if action.text == TIMED_OUT and self._session is not None:
+                _log.warning("no ZooKeeper at %s: %s", self._zookeeper.ensemble, self._session.trouble)
             _log.info("announcing at %s: %s %s", self._announcement.path, action.event, action.text)
             self._report(action.event, self._told(action), now)
         elif action is Do.OPEN:

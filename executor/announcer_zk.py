@@ -44,8 +44,6 @@ Heed = Callable[[Event], None]
 #: Questions in a search that are under way at the same time.
 SEARCH_WINDOW = 100
 
-_kazoo_log = logging.getLogger(f"{__name__}.kazoo")  # each attempt to reach a server is a line of it
-
 _REFUSALS: dict[type[Exception], str] = {
     NoAuthError: "ZooKeeper's ACLs do not allow it (NoAuth); check --announcer-zookeeper-auth-config and the ACL there",
     InvalidACLError: "ZooKeeper does not take the ACL of --announcer-zookeeper-auth-config (InvalidACL)",
@@ -82,6 +80,7 @@ class KazooSession:
         self._heed = heed
         self._ours = ours
         self._closing = False
+        self._last_warning = _LastWarning()
         hosts, _, below = options.ensemble.partition("/")
         self._below = f"/{below.strip('/')}" if below.strip("/") else ""
         self._client = KazooClient(
@@ -90,9 +89,14 @@ class KazooSession:
             auth_data=[(entry.scheme, entry.credential) for entry in auth.auth] or None,
             default_acl=[_acl(access) for access in auth.acl] or None,
             connection_retry={"max_tries": -1, "delay": 0.1, "max_delay": options.reconnect_max_s},
-            logger=_kazoo_log,
+            logger=self._last_warning.logger,
         )
         self._client.add_listener(self._on_state)
+
+    @property
+    def trouble(self) -> str:
+        """What kazoo said last of a connection that fails."""
+        return self._last_warning.text
 
     def start(self) -> None:
         self._client.start_async()
@@ -203,6 +207,21 @@ class KazooSession:
             self._heed(Event(Happened.GONE, f"{event.path} was deleted", node=event.path))
         elif event.type == EventType.CHANGED:
             self._heed(Event(Happened.CHANGED, node=event.path))
+
+
+class _LastWarning(logging.Handler):
+    """A logger of kazoo's own, of which the last warning is kept: each attempt to reach a server is one, for as long
+    as ZooKeeper is away."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.text = ""
+        self.logger = logging.Logger(f"{__name__}.kazoo", logging.WARNING)
+        self.logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.getMessage().startswith("Transition"):  # says nothing, after the line that says why
+            self.text = record.getMessage()
 
 
 class _Round:

@@ -26,6 +26,7 @@ class Session:
         self.asked: list[tuple[Any, ...]] = []
         self.started = self.closed = False
         self.close_fails = False
+        self.trouble = "refused"
 
     def start(self) -> None:
         self.started = True
@@ -191,6 +192,7 @@ def test_disconnected_time() -> None:
     assert desk.announcer.disconnected_s(desk.now) == 2.5
     state = desk.announcer.state()
     assert (state["disconnected_s"], state["away_since"]) == (2, 1e9 + 4.0)
+    assert state["problem"] == "refused"
     desk.wish(desk.announcer.stop)
     desk.after(Waits().leave_s)
     assert desk.announcer.disconnected_s(desk.now) == 0.0
@@ -207,7 +209,7 @@ def test_state() -> None:
     }  # fmt: skip
 
 
-def test_connect_timeout() -> None:
+def test_connect_timeout(caplog: pytest.LogCaptureFixture) -> None:
     """Spec §6.2 item 120."""
     desk = Desk(connect_wait_s=7.0)
     desk.wish(desk.announcer.start)
@@ -215,6 +217,7 @@ def test_connect_timeout() -> None:
     assert desk.reports == []
     desk.after(0.1)
     assert desk.reports == [(A.FAILED, TIMED_OUT)]
+    assert "no ZooKeeper at zk:2181: refused" in caplog.messages, "the executor's log says more"
     assert desk.session.closed
     desk.says(H.CONNECTED)
     assert desk.session.asked == [], "too late"

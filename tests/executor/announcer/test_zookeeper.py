@@ -179,6 +179,7 @@ def test_absent_at_the_start_and_there_in_time(zookeeper: ZooKeeperServer, stran
     zookeeper.kill()
     announcer = rig(zookeeper.address, waits=Waits(connect_s=60.0)).start()
     assert announcer.state()["state"] == "connecting"
+    wait_until(lambda: "refused" in (announcer.state()["problem"] or ""))
     zookeeper.start()
     announcer.wait(A.JOINED)
     assert len(members(stranger)) == 1
