@@ -21,6 +21,9 @@ from mesos.local.core.cluster import MasterConfig
 from mesos.local.options import parse_options
 from thermos.errors import Bug, Exit, ThermosError, UserError
 
+_DESCRIPTION = """A Mesos on this machine, in the foreground, until ^C or SIGTERM. Whoever can connect to its ports, as
+all users of this machine can, may run commands as you: with --credentials they have to show theirs."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, as everything of ours does."""
@@ -29,10 +32,16 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(message)
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise UserError("argument --work-dir: an empty text is no folder")
+    return Path(text)
+
+
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="python -m mesos.local", description=__doc__.split("\n")[0])
+    parser = _Parser(prog="python -m mesos.local", description=_DESCRIPTION)
     parser.add_argument(
-        "--work-dir", type=Path, help="sandboxes of the tasks (default: a temporary one, removed after)"
+        "--work-dir", type=_folder, help="sandboxes of the tasks (default: a temporary one, removed after)"
     )
     parser.add_argument("--port", type=int, default=5050, help="of the master; agents follow (default 5050)")
     parser.add_argument("--agents", type=int, default=2, help="how many (default 2)")
@@ -44,8 +53,14 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--hostname", default=HOSTNAME, help=f"of agents (default {HOSTNAME})")
     parser.add_argument("--credentials", type=Path, metavar="FILE", help="lines with a principal and a secret")
-    parser.add_argument("--master-option", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--agent-option", action="append", default=[], metavar="NAME=VALUE")
+    for what, example in (("master", "heartbeat_interval_s=3"), ("agent", "recovery_timeout_s=60")):
+        parser.add_argument(
+            f"--{what}-option",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"such as {example}; a wrong NAME tells which there are; may be repeated",
+        )
     return parser.parse_args(argv)
 
 
@@ -54,7 +69,8 @@ def read_credentials(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the credentials in {path}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise UserError(f"cannot read the credentials in {path}: {why}") from None
     found = {}
     for number, line in enumerate(lines, 1):
         words = line.split()

@@ -13,6 +13,7 @@ on port+50+N. Several masters elect their leader in a ZooKeeper that is there al
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,6 +47,12 @@ MAX_MASTERS = 9
 
 #: Seconds that starting something may take.
 PATIENCE_S = 60.0
+
+#: Settings of a master that are not given as its options.
+_OURS = frozenset({"ip", "port", "credentials"})
+
+#: What a master does again and again; none of these can be 0.
+_RHYTHMS = ("allocation_interval_s", "agent_ping_timeout_s", "heartbeat_interval_s")
 
 #: A text for all agents, or one for each; {i} is its number, {p0} and {p1} are the first and last of its ports.
 Template = str | Sequence[str]
@@ -91,6 +98,7 @@ class LocalCluster:
             self._describe(number)
         self._masters: list[MasterNode] = []
         self._agents: list[AgentNode] = []
+        self._hold: int | None = None  # on the work dir
 
     # --- addresses and looks
 
@@ -145,6 +153,7 @@ class LocalCluster:
             recovery_s=self._recovery_s,
         )
         self._make_folders()
+        self._hold = _hold(self.work_dir)  # before anything that was left there is ended
         self._masters = [MasterNode(config, around) for config in self._configs]
         self._agents = [AgentNode(self._setting(number), post, secrets.token_hex(8)) for number in range(self.agents)]
         try:
@@ -166,6 +175,9 @@ class LocalCluster:
             await agent.stop()
         for master in self._masters:
             await master.stop()
+        if self._hold is not None:
+            os.close(self._hold)
+            self._hold = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -226,15 +238,23 @@ class LocalCluster:
 
     def _make_folders(self) -> None:
         try:
+            self.work_dir.mkdir(parents=True, exist_ok=True)
             for number in range(self.agents):
                 self.agent_work_dir(number).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise HostError(f"cannot make {error.filename}: {error.strerror}") from error
 
     def _master_config(self, number: int, options: Mapping[str, Any]) -> MasterConfig:
+        """Where it listens and whom it knows is ours to say: agents and the other masters rely on it."""
+        for name in _OURS & options.keys():
+            raise UserError(f"no master option {name!r} here: the cluster has one of that name for all of it")
         port = self.port + 50 + number if number else self.port
         fixed = {"ip": self.host, "hostname": self.host, "port": port, "credentials": self._credentials}
-        return make_options(MasterConfig, options, "master", **fixed)
+        config = make_options(MasterConfig, options, "master", **fixed)
+        for name in _RHYTHMS:
+            if not getattr(config, name) > 0:
+                raise UserError(f"cannot use {name}={getattr(config, name)}: expected more than 0 seconds")
+        return config
 
     def _make_agent_options(self, options: Mapping[str, Any]) -> AgentOptions:
         master = self._configs[0]
@@ -294,6 +314,22 @@ def _text(template: Template, number: int) -> str:
     first = 31000 + 100 * number
     # not `format`: a set is written with braces, too
     return template.replace("{i}", str(number)).replace("{p0}", str(first)).replace("{p1}", str(first + 99))
+
+
+def _hold(folder: Path) -> int:
+    """A descriptor with the lock on a folder, which ends with this process, however it ends. Raises HostError."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(f"cannot use {folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        is_taken = isinstance(error, BlockingIOError)
+        why = "another embedded Mesos works in it" if is_taken else error.strerror
+        raise HostError(f"cannot use {folder}: {why}") from error
+    return descriptor
 
 
 async def _until(condition: Callable[[], bool], otherwise: str) -> None:

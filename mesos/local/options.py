@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -69,8 +70,15 @@ def _value(kind: tuple[type, bool], name: str, text: str) -> Any:
         if text.lower() not in _TRUTHS:
             raise UserError(f"cannot read {name}={text}: expected true or false")
         return _TRUTHS[text.lower()]
+    if type_ is str:
+        return text
+    if type_ is bytes:
+        return text.encode()
+    wanted = f"cannot read {name}={text}: expected {'a whole number' if type_ is int else 'a number'}"
     try:
-        return text.encode() if type_ is bytes else type_(text)
+        number = type_(text)
     except ValueError as error:
-        wanted = "a whole number" if type_ is int else "a number"
-        raise UserError(f"cannot read {name}={text}: expected {wanted}") from error
+        raise UserError(wanted) from error
+    if not 0 <= number < math.inf:  # nor is it, if it is none
+        raise UserError(f"{wanted}, and none below 0")
+    return number

@@ -100,7 +100,16 @@ def test_options_and_credentials(tmp_path: Path) -> None:
         (["--masters", "3"], "cannot run several masters without a ZooKeeper: say where it is, zk://host:port/path"),
         (["--resources", "cpus"], "cannot read the resource 'cpus': write it as name:value or name(role):value"),
         (["--agent-option", "nope=1"], "no agent option 'nope=1': expected NAME=VALUE, NAME one of "),
-        (["--credentials", "/nowhere/at/all"], "cannot read the credentials in /nowhere/at/all: "),
+        (
+            ["--agent-option", "recovery_timeout_s=-5"],
+            "cannot read recovery_timeout_s=-5: expected a number, and none ",
+        ),
+        (["--master-option", "heartbeat_interval_s=0"], "cannot use heartbeat_interval_s=0.0: expected more than 0 "),
+        (["--master-option", "ip=127.0.0.2"], "no master option 'ip' here: the cluster has one of that name for all"),
+        (["--master-option", "port=99999"], "no master option 'port' here: the cluster has one of that name for all"),
+        (["--work-dir", ""], "argument --work-dir: an empty text is no folder"),
+        (["--credentials", "/nowhere/at/all"], "cannot read the credentials in /nowhere/at/all: No such file or dir"),
+        (["--credentials", "/"], "cannot read the credentials in /: Is a directory\n"),
     ],
 )
 def test_a_bad_argument_is_one_line_and_exit_code_2(
@@ -198,3 +207,27 @@ def test_what_a_killed_one_left_is_ended_at_the_next_start(tmp_path: Path) -> No
         process.terminate()
         assert process.wait(20) == 0
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["agent0"]
+
+
+def test_one_that_runs_keeps_its_folder_for_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second one, with the same folder, must not end its tasks for leftovers."""
+
+    async def launch() -> int:
+        framework = Framework(PORT)
+        await framework.subscribe()
+        await framework.launch("t")
+        pid = pid_in(await framework.status("t", "TASK_RUNNING"))
+        framework.close()
+        return pid
+
+    work = tmp_path / "work"
+    with running("--agents", "1", "--work-dir", str(work), out=tmp_path / "out") as process:
+        executor = asyncio.run(launch())
+        for port in (PORT, PORT + 20):
+            assert main(["--work-dir", str(work), "--port", str(port), "--agents", "1"]) == 1
+            told = capsys.readouterr().err
+            assert told == f"mesos.local: cannot use {work}: another embedded Mesos works in it\n"
+        state = Path(f"/proc/{executor}/stat").read_text().rpartition(")")[2].split()[0]
+        assert state not in "ZX"
+        process.terminate()
+        assert process.wait(20) == 0

@@ -110,6 +110,10 @@ def test_options_of_a_command_line() -> None:
         ("least=x", "no agent option 'least=x': expected NAME=VALUE, NAME one of count, key, on, wait_s"),
         ("count=1.5", "cannot read count=1.5: expected a whole number"),
         ("wait_s=x", "cannot read wait_s=x: expected a number"),
+        ("wait_s=-1", "cannot read wait_s=-1: expected a number, and none below 0"),
+        ("wait_s=nan", "cannot read wait_s=nan: expected a number, and none below 0"),
+        ("wait_s=inf", "cannot read wait_s=inf: expected a number, and none below 0"),
+        ("count=-1", "cannot read count=-1: expected a whole number, and none below 0"),
         ("on=maybe", "cannot read on=maybe: expected true or false"),
     ],
 )
