@@ -106,7 +106,6 @@ class ScriptedExecutor:
     is_subscribed: bool = False
     connection: int = 0  # the number of its present one to the agent
     _runs: dict[str, _Run] = field(default_factory=dict)
-    _alone_since: float = 0.0  # monotonic
 
     @property
     def _speaker(self) -> Speaker:
@@ -120,32 +119,35 @@ class ScriptedExecutor:
         return tuple(self._runs)
 
     def begin(self) -> None:
-        self._alone_since = self.timeline.now().mono
         self._after(self.script.start_s, self.subscribe)
 
     def subscribe(self) -> None:
-        """Until the agent says SUBSCRIBED, or has been away for too long."""
+        """And again, until the agent says SUBSCRIBED or is gone."""
         if self.has_ended or self.is_subscribed or self.script.never_subscribes:
-            return
-        if self.timeline.now().mono - self._alone_since > RECOVERY_TIMEOUT_S:
-            self._exit(1 << 8)
             return
         waiting = [status for run in self._runs.values() for status in run.untold]
         tasks = [run.task for run in self._runs.values() if not run.is_known]
         self.agent.call(self, self._speaker.subscribe(tasks, waiting))
-        self._after(RETRY_S, self.subscribe)
+        connection = self.connection
+        self._after(RETRY_S, lambda: self.subscribe() if self.connection == connection else None)
 
     def disconnected(self) -> None:
-        """The agent is gone. An executor that does not checkpoint ends with it."""
+        """The agent is gone; whoever starts it again calls `subscribe`. An executor that does not checkpoint ends with
+        it, any other one when it has been alone for too long."""
         if self.has_ended:
             return
         self.connection += 1
         self.is_subscribed = False
-        self._alone_since = self.timeline.now().mono
         if not self.start.framework.checkpoint:
             self.has_ended = True
-        else:
-            self._after(RETRY_S, self.subscribe)
+            return
+        connection = self.connection
+
+        def give_up() -> None:
+            if self.connection == connection and not self.is_subscribed:
+                self._exit(1 << 8)
+
+        self._after(RECOVERY_TIMEOUT_S, give_up)
 
     def refused(self, status: int) -> None:
         """Its subscription. If the agent is only not ready yet, it tries again; otherwise there is nothing to stay

@@ -127,8 +127,14 @@ class SimulatedAgent:
 
     def close_executor(self, container_id: ContainerID) -> None:
         executor = (self._executors or {}).get(container_id.value)
-        if executor is not None:
-            self._simulation.timeline.call_soon(executor.disconnected)
+        if executor is None:
+            return
+
+        def close() -> None:
+            executor.disconnected()
+            executor.subscribe()  # the agent is there
+
+        self._simulation.timeline.call_soon(close)
 
     def agent_ends(self, reason: str) -> None:
         """By itself. What is left of its executors ends with it: it killed them, or never knew them."""

@@ -367,3 +367,17 @@ def test_a_rule_may_look_into_messages() -> None:
     framework.launch("t", run_s=1)
     framework.wait("t", "FINISHED", 60)
     assert rule.fired == 1
+
+
+def test_an_executor_that_is_alone_for_too_long_gives_up() -> None:
+    world = simulation(1)
+    framework = Framework(world)
+    framework.launch("t")
+    framework.wait("t", "RUNNING")
+    world.kill_agent(0)
+    world.advance(899)
+    assert len(world.agents[0].executors) == 1
+    world.advance(2)
+    assert world.agents[0].executors == ()
+    world.start_agent(0)
+    assert world.run_until(lambda: bool(framework.terminal("t")), 60)
