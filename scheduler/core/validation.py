@@ -1,0 +1,238 @@
+"""Is this job one that may be taken? Every rule of the scheduler, and all that is wrong at once.
+
+What a client has checked already is checked again: a scheduler believes nobody. A problem names the field as it is on
+the wire, and says what to do.
+
+Source: spec/scheduler.md §1.10; the environment and the owner are checked on every way in (the original did it for
+createJob only).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+from scheduler.core.model import DEDICATED, IDENTIFIER, Constraint, JobConfiguration, JobKey, SlaPolicy, TaskConfig
+from scheduler.core.resources import amount_of
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    field: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What this cluster allows. `cron_problem` says what is wrong with a schedule, "" if nothing is."""
+
+    environments: str = r"^(prod|devel|test|staging\d*)$"
+    tiers: Collection[str] = ("preferred", "preemptible", "revocable")
+    production_tiers: Collection[str] = ("preferred",)
+    default_tier: str = "preemptible"
+    executors: Collection[str] = ("AuroraExecutor",)
+    container_types: Collection[str] = ("mesos",)
+    container_volumes: bool = False
+    docker_parameters: bool = False
+    docker_without_executor: bool = False
+    fetcher: bool = False
+    gpus: bool = False
+    max_tasks_per_job: int = 4000
+    sla_for_all_tiers: bool = False
+    sla_min_instances: int = 20
+    sla_max_duration_s: int = 2 * 3600
+    cron_problem: Callable[[str], str] = field(default=lambda schedule: "")
+
+
+def check_job(job: JobConfiguration, rules: Rules) -> list[Problem]:
+    """[]: it may be taken."""
+    return [
+        *_identity(job.key, job.owner.user, rules),
+        *_counts(job.instance_count, rules),
+        *_cron(job, rules),
+        *_same_key(job),
+        *check_config(job.task_config, job.instance_count, rules),
+    ]
+
+
+def check_update(config: TaskConfig, instance_count: int, rules: Rules) -> list[Problem]:
+    """Of an update's new configuration."""
+    return [
+        *_identity(config.job, config.owner.user, rules),
+        *_counts(instance_count, rules),
+        *check_config(config, instance_count, rules),
+    ]
+
+
+def check_config(config: TaskConfig, instance_count: int, rules: Rules) -> list[Problem]:
+    return [
+        *_tier(config, rules),
+        *_executor(config, rules),
+        *_constraints(config),
+        *_container(config, rules),
+        *_resources(config, rules),
+        *_fetcher(config, rules),
+        *_sla(config, instance_count, rules),
+    ]
+
+
+# --- rules -------------------------------------------------------------------------------------------------------
+
+
+def _identity(key: JobKey, user: str, rules: Rules) -> Iterator[Problem]:
+    for name, value in (("role", key.role), ("environment", key.environment), ("name", key.name)):
+        if not IDENTIFIER.fullmatch(value):
+            yield Problem(f"job.{name}", f"{value!r} may have letters, digits, `_`, `-` and `.` only, and at least one")
+    if IDENTIFIER.fullmatch(key.environment) and not re.search(rules.environments, key.environment):
+        yield Problem("job.environment", f"{key.environment!r} is not allowed here; it must match {rules.environments}")
+    if user and not IDENTIFIER.fullmatch(user):
+        yield Problem("owner.user", f"{user!r} may have letters, digits, `_`, `-` and `.` only")
+
+
+def _counts(instances: int, rules: Rules) -> Iterator[Problem]:
+    if not 1 <= instances <= rules.max_tasks_per_job:
+        yield Problem("instanceCount", f"{instances} instances; a job has 1 to {rules.max_tasks_per_job}")
+
+
+def _same_key(job: JobConfiguration) -> Iterator[Problem]:
+    if job.task_config.job != job.key:
+        yield Problem("taskConfig.job", f"it is {job.task_config.job}, and the job is {job.key}")
+
+
+def _cron(job: JobConfiguration, rules: Rules) -> Iterator[Problem]:
+    if job.cron_schedule is None:
+        return
+    if job.task_config.is_service:
+        yield Problem("cronSchedule", "a service runs always; a job is a service or has a schedule")
+    problem = rules.cron_problem(job.cron_schedule)
+    if problem:
+        yield Problem("cronSchedule", f"{job.cron_schedule!r}: {problem}")
+    if job.cron_collision_policy == "RUN_OVERLAP":
+        yield Problem("cronCollisionPolicy", "RUN_OVERLAP is not supported any more; use KILL_EXISTING or CANCEL_NEW")
+    elif job.cron_collision_policy not in ("KILL_EXISTING", "CANCEL_NEW"):
+        yield Problem("cronCollisionPolicy", f"{job.cron_collision_policy!r} is neither KILL_EXISTING nor CANCEL_NEW")
+
+
+def _tier(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
+    if config.tier is not None and config.tier not in rules.tiers:
+        yield Problem("tier", f"there is no tier {config.tier!r} here; use one of {', '.join(sorted(rules.tiers))}")
+
+
+def is_production(config: TaskConfig, rules: Rules) -> bool:
+    """Whether its tier is one of those that count against quota and may preempt."""
+    return (config.tier or rules.default_tier) in rules.production_tiers
+
+
+def _executor(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
+    executor = config.executor_config
+    if executor is None:
+        if config.container.docker is None:
+            yield Problem("executorConfig", "Configuration may not be null.")
+        elif not rules.docker_without_executor:
+            yield Problem("executorConfig", "a Docker container needs an executor here")
+    elif executor.name not in rules.executors:
+        known = ", ".join(sorted(rules.executors))
+        yield Problem("executorConfig.name", f"there is no executor {executor.name!r} here; use one of {known}")
+
+
+def _constraints(config: TaskConfig) -> Iterator[Problem]:
+    names = [constraint.name for constraint in config.constraints]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem("constraints", f"there are several constraints on {name!r}; write them as one")
+    for constraint in config.constraints:
+        union = constraint.constraint
+        if (union.value is None) is (union.limit is None):
+            yield Problem(f"constraints.{constraint.name}", "it has to be a value or a limit")
+        elif union.limit is not None and union.limit.limit < 1:
+            yield Problem(f"constraints.{constraint.name}", f"a limit of {union.limit.limit}; it is 1 at least")
+        if constraint.name == DEDICATED:
+            yield from _dedicated(config, constraint)
+
+
+def _dedicated(config: TaskConfig, constraint: Constraint) -> Iterator[Problem]:
+    value = constraint.constraint.value
+    if value is None or value.negated or len(value.values) != 1:
+        yield Problem("constraints.dedicated", "it must be a single value, such as ROLE/pool or */pool")
+    elif value.values[0].partition("/")[0] not in (config.job.role, "*"):
+        found = value.values[0]
+        yield Problem("constraints.dedicated", f"{found!r} is not for role {config.job.role}; only its role may use it")
+
+
+def _container(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
+    docker, mesos = config.container.docker, config.container.mesos
+    kind = "docker" if docker is not None else "mesos"
+    if kind not in rules.container_types:
+        yield Problem("container", f"{kind} containers are not allowed here")
+    if docker is not None:
+        if not docker.image:
+            yield Problem("container.docker.image", "A container must specify an image.")
+        if docker.parameters and not rules.docker_parameters:
+            yield Problem("container.docker.parameters", "Docker parameters not allowed.")
+    if mesos is not None and mesos.volumes and not rules.container_volumes:
+        yield Problem("container.mesos.volumes", "volumes are not allowed here")
+
+
+def _resources(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
+    kinds = [
+        name
+        for resource in config.resources
+        for name in ("num_cpus", "ram_mb", "disk_mb", "num_gpus", "named_port")
+        if getattr(resource, name) is not None
+    ]
+    words = {"num_cpus": "numCpus", "ram_mb": "ramMb", "disk_mb": "diskMb", "num_gpus": "numGpus"}
+    for name, word in words.items():
+        if kinds.count(name) > 1:
+            yield Problem("resources", f"{word} is there {kinds.count(name)} times")
+    ports = [resource.named_port for resource in config.resources if resource.named_port is not None]
+    for port in sorted({port for port in ports if ports.count(port) > 1}):
+        yield Problem("resources", f"the port {port!r} is there {ports.count(port)} times")
+    amount = amount_of(config.resources)
+    for word, value in (("numCpus", amount.milli_cpus), ("ramMb", amount.ram_mb), ("diskMb", amount.disk_mb)):
+        if value <= 0:
+            yield Problem("resources", f"{word} must be there, and more than 0")
+    if amount.gpus and not rules.gpus:
+        yield Problem("resources", "GPUs are not allowed here")
+    if amount.gpus < 0:
+        yield Problem("resources", "numGpus must not be negative")
+
+
+def _fetcher(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
+    if config.mesos_fetcher_uris and not rules.fetcher:
+        yield Problem("mesosFetcherUris", "URIs to fetch are not allowed here")
+
+
+def _sla(config: TaskConfig, instances: int, rules: Rules) -> Iterator[Problem]:
+    policy = config.sla_policy
+    if policy is None:
+        return
+    chosen = [policy.percentage_sla_policy, policy.count_sla_policy, policy.coordinator_sla_policy]
+    if sum(one is not None for one in chosen) != 1:
+        yield Problem("slaPolicy", "it has to be exactly one of percentage, count and coordinator")
+        return
+    if not rules.sla_for_all_tiers and not is_production(config, rules):
+        tiers = ", ".join(sorted(rules.production_tiers))
+        yield Problem("slaPolicy", f"only jobs of tier {tiers} may have one here")
+    if policy.coordinator_sla_policy is None:
+        yield from _numbers_of_sla(policy, instances, rules)
+
+
+def _numbers_of_sla(policy: SlaPolicy, instances: int, rules: Rules) -> Iterator[Problem]:
+    if instances < rules.sla_min_instances:
+        yield Problem("slaPolicy", f"a job of {instances} is too small for one; {rules.sla_min_instances} is the least")
+    percentage, count = policy.percentage_sla_policy, policy.count_sla_policy
+    if percentage is not None:
+        duration = percentage.duration_secs
+        if not 0 <= percentage.percentage <= 100 or instances - instances * percentage.percentage / 100 < 1:
+            text = f"{percentage.percentage} % of {instances} leaves no instance that may be down"
+            yield Problem("slaPolicy.percentage", text)
+    else:
+        assert count is not None
+        duration = count.duration_secs
+        if not 0 <= count.count < instances:
+            yield Problem("slaPolicy.count", f"{count.count} of {instances} leaves no instance that may be down")
+    if not 0 <= duration <= rules.sla_max_duration_s:
+        yield Problem("slaPolicy.durationSecs", f"{duration} s; {rules.sla_max_duration_s} is the most")
