@@ -76,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add(group, "announcer-zookeeper-auth-config", type=Path, metavar="FILE", help="JSON with auth and acl")
     _add(group, "announcer-health-gated", flag=True, help="announce only while the task is running and healthy (new)")
     group = parser.add_argument_group("users and sandboxes")
+    _add(group, "mesos-containerizer-path", metavar="PATH", help="not needed any more; accepted and ignored")
     _add(group, "no-create-user", flag=True, help="don't create the role's user in images")
     _add(
         group, "sandbox-mount-point", default="/mnt/mesos/sandbox", metavar="PATH", help="where images see the sandbox"
@@ -116,21 +117,24 @@ def _add(group: argparse._ArgumentGroup, name: str, *, flag: bool = False, **mor
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1e9:
-        raise ValueError(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1e9:  # (NaN is neither)
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
     return value
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0 or more")
+    return int(text)
 
 
 def parse_flags(words: Sequence[str]) -> ExecutorFlags:
     """Raises UserError, in one line."""
     parser = make_parser()
-    given = parser.parse_args(words)
-    return ExecutorFlags(**vars(given))
+    given = vars(parser.parse_args(words))
+    del given["mesos_containerizer_path"]
+    return ExecutorFlags(**given)
