@@ -14,7 +14,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,8 +88,7 @@ class ExecutorListener(Protocol):
         """Nothing more comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorOptions:
+class ExecutorOptions(msgspec.Struct, frozen=True):
     """Times in seconds, sizes in bytes."""
 
     call_timeout_s: float = 10.0
@@ -118,7 +116,7 @@ class ExecutorDriver:
         *,
         journal: Path | None,
         random: Callable[[int], bytes] = os.urandom,
-        options: ExecutorOptions = ExecutorOptions(),
+        options: ExecutorOptions = ExecutorOptions(),  # noqa: B008  it is frozen
         make_link: Callable[[ExecutorEnvironment, ExecutorOptions, Post], Link] = make_link,
         write: Write = os.write,
     ) -> None:

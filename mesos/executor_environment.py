@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mesos.line import Endpoint, Tls
 from thermos.errors import UserError
@@ -28,8 +29,7 @@ _TOKEN = re.compile(r"[!-~]*")
 _ENDPOINT = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})")
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorEnvironment:
+class ExecutorEnvironment(Struct, frozen=True):
     """Read it with `read`, once: the token is gone from the environment afterwards."""
 
     agent_endpoint: str  # host:port

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
+
+from msgspec import Struct
 
 from mesos.core.executor_api import Event
 from mesos.core.executor_session import Happening, Kind
@@ -30,8 +31,7 @@ CREDITS = 2
 PASSING = frozenset({404, 408, 425, 429})
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Struct, frozen=True):
     """Events, and what could not be read as one. `done` must be called when they were dealt with."""
 
     connection: int
@@ -39,8 +39,7 @@ class Heard:
     done: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(Struct, frozen=True):
     """What became of a call: the agent's answer, or why there is none."""
 
     number: int
@@ -53,8 +52,7 @@ Post = Callable[[Report], None]
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTerms:
+class LinkTerms(Struct, frozen=True):
     """Times in seconds, sizes in bytes."""
 
     attempt_s: float
@@ -106,8 +104,7 @@ class ThreadLink:
         self._caller.stop()
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Order(Struct, frozen=True):
     number: int
     body: bytes
 

@@ -15,10 +15,11 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from thermos.clock import now as look_at_clock
 from thermos.errors import RemoteError
@@ -55,8 +56,7 @@ class Wait(Enum):
     WRITABLE = select.POLLOUT
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Struct, frozen=True):
     """Where certificates are. Without `ca_file` and `ca_dir` the system's authorities count."""
 
     ca_file: str | None = None
@@ -66,8 +66,7 @@ class Tls:
     verify: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """Where a server listens. With `socket_path` the host is only a name in the request; with `addresses` these are
     tried in their order, and nobody is asked where the host is."""
 

@@ -7,11 +7,11 @@ be compared with it); what people read is wall time.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
+class Now(Struct, frozen=True):
     """One look at both clocks: `wall` in epoch seconds, `mono` in CLOCK_MONOTONIC seconds."""
 
     wall: float

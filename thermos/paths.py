@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from thermos.errors import UserError
 from thermos.model import TASK_ID
 
 
-@dataclass(frozen=True, slots=True)
-class TaskPaths:
+class TaskPaths(Struct, frozen=True):
     """Paths of one task id below one root."""
 
     root: Path

@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct, structs
 
 #: Least pause between two attempts, as a share of the cap: nothing ever spins.
 FLOOR = 0.2
@@ -107,8 +108,7 @@ def outcome(phase: Phase, kind: Kind) -> Outcome:
     return TABLE.get((phase, kind), Outcome.NOOP)
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """How patient a session is; seconds."""
 
     checkpoint: bool
@@ -117,8 +117,7 @@ class Terms:
     attempt_s: float  # from the call to SUBSCRIBED
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(Struct, frozen=True):
     """An event; `connection` where it comes from one, `text` says why."""
 
     kind: Kind
@@ -126,8 +125,7 @@ class Happening:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """Everything that is known. Deadlines are monotonic."""
 
     terms: Terms
@@ -150,52 +148,44 @@ class Session:
 # --- what to do, in this order -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """Give this connection up."""
 
     connection: int
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(Struct, frozen=True):
     """Call SUBSCRIBE with everything that is unacknowledged."""
 
     connection: int
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(Struct, frozen=True):
     """The event of this step is for the executor (SUBSCRIBED and the others)."""
 
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TellDisconnected:
+class TellDisconnected(Struct, frozen=True):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TellProblem:
+class TellProblem(Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class TellShutdown:
+class TellShutdown(Struct, frozen=True):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TellEnded:
+class TellEnded(Struct, frozen=True):
     reason: str
 
 
 Action = Close | Connect | Deliver | TellDisconnected | TellProblem | TellShutdown | TellEnded
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     session: Session
     actions: tuple[Action, ...] = ()
     outcome: Outcome = Outcome.NOOP
@@ -229,7 +219,7 @@ _Step = tuple[Session, tuple[Action, ...]]
 def _connect(session: Session, event: Happening, now: float, random: float) -> _Step:
     number = session.connection + 1
     away_at = now + session.terms.away_s if event.kind is Kind.START else session.away_at
-    after = replace(
+    after = structs.replace(
         session,
         phase=Phase.CONNECTING,
         connection=number,
@@ -242,11 +232,11 @@ def _connect(session: Session, event: Happening, now: float, random: float) -> _
 
 
 def _read(session: Session, event: Happening, now: float, random: float) -> _Step:
-    return replace(session, phase=Phase.SUBSCRIBING), ()
+    return structs.replace(session, phase=Phase.SUBSCRIBING), ()
 
 
 def _greet(session: Session, event: Happening, now: float, random: float) -> _Step:
-    after = replace(
+    after = structs.replace(
         session,
         phase=Phase.SUBSCRIBED,
         attempts=0,
@@ -263,13 +253,15 @@ def _deliver(session: Session, event: Happening, now: float, random: float) -> _
         return session, (Deliver(),)
     if session.doomed:
         return session, ()
-    return replace(session, doomed=True, away_at=math.inf), (TellShutdown(event.text or "the agent says SHUTDOWN"),)
+    return structs.replace(session, doomed=True, away_at=math.inf), (
+        TellShutdown(event.text or "the agent says SHUTDOWN"),
+    )
 
 
 def _retry(session: Session, event: Happening, now: float, random: float) -> _Step:
     """A failed attempt. What went wrong is told when it is something new."""
     pause = session.terms.backoff_s * (FLOOR + (1 - FLOOR) * random)
-    after = replace(
+    after = structs.replace(
         session, phase=Phase.WAITING, retry_at=now + pause, late_at=math.inf, problem=event.text or session.problem
     )
     told = (TellProblem(event.text),) if event.text and event.text != session.problem else ()
@@ -283,7 +275,7 @@ def _disconnect(session: Session, event: Happening, now: float, random: float) -
         after, actions = _abandon(session, f"{reason}; without checkpointing that is for good")
         return after, (actions[0], TellDisconnected(reason), *actions[1:])
     pause = session.terms.backoff_s * (FLOOR + (1 - FLOOR) * random)
-    after = replace(
+    after = structs.replace(
         session,
         phase=Phase.WAITING,
         retry_at=now + pause,
@@ -305,11 +297,11 @@ def _shut_down(session: Session, event: Happening, now: float, random: float) ->
     reason = f"{away} ({session.problem})" if session.problem else away
     if not session.terms.checkpoint:
         return _abandon(session, reason)
-    return replace(session, doomed=True, away_at=math.inf), (TellShutdown(reason),)
+    return structs.replace(session, doomed=True, away_at=math.inf), (TellShutdown(reason),)
 
 
 def _abandon(session: Session, reason: str) -> _Step:
-    after = replace(
+    after = structs.replace(
         session,
         phase=Phase.ABANDONED,
         doomed=True,
@@ -323,7 +315,7 @@ def _abandon(session: Session, reason: str) -> _Step:
 
 
 def _end(session: Session, event: Happening, now: float, random: float) -> _Step:
-    after = replace(session, phase=Phase.ENDED, retry_at=math.inf, late_at=math.inf, away_at=math.inf)
+    after = structs.replace(session, phase=Phase.ENDED, retry_at=math.inf, late_at=math.inf, away_at=math.inf)
     return after, (Close(session.connection), TellEnded(event.text or "stopped"))
 
 

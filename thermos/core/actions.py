@@ -6,13 +6,12 @@ step that ends something.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from thermos.core.states import TaskState
 
 
-@dataclass(frozen=True, slots=True)
-class EnterState:
+class EnterState(Struct, frozen=True):
     """Record that the task is in `state` now; deadlines are mono seconds, 0 where they don't matter."""
 
     state: TaskState
@@ -21,8 +20,7 @@ class EnterState:
     deadline: float = 0
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """Record a run as LOST that can't be killed."""
 
     process: str
@@ -30,24 +28,21 @@ class GiveUp:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class KillRun:
+class KillRun(Struct, frozen=True):
     """Everything of this run has to go now."""
 
     process: str
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopRun:
+class StopRun(Struct, frozen=True):
     """This run shall leave politely."""
 
     process: str
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class StartRun:
+class StartRun(Struct, frozen=True):
     """The next run of this process begins."""
 
     process: str
@@ -56,8 +51,7 @@ class StartRun:
 Action = EnterState | GiveUp | KillRun | StopRun | StartRun
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What to do now, and when (mono) to ask again if nothing happens; None: only an event can change anything."""
 
     actions: tuple[Action, ...] = ()

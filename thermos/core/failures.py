@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from thermos.core.fold import Run, TaskRecord
 from thermos.core.states import ProcessState, TaskState
 from thermos.model import TaskSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A process whose last run did not end well, by itself."""
 
     process: str

@@ -9,11 +9,10 @@ A run is *settled* when it is terminal and nothing of it lives on (no lingering 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import assert_never
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from thermos.core.records import (
     AnyRecord,
@@ -146,8 +145,7 @@ class TaskRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
         return known.runs.get(number) if known else None
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """What a record did: its outcome, and the run it was about."""
 
     outcome: Outcome

@@ -8,27 +8,26 @@ Messages are the original's (spec/thermos.md §1.6) with the names added.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
+
+import msgspec
 
 from thermos.model import ProcessSpec, TaskSpec
 
 
-@dataclass(frozen=True, slots=True)
-class GraphProblem:
+class GraphProblem(msgspec.Struct, frozen=True):
     """`text` says what is wrong; `process` is the process it is about, or ""."""
 
     text: str
     process: str = ""
 
 
-@dataclass(slots=True)
-class TaskGraph:
+class TaskGraph(msgspec.Struct):
     """`after[p]` are the processes that wait for p; `waits[p]` is how many p waits for."""
 
     names: tuple[str, ...]
-    after: dict[str, list[str]] = field(default_factory=dict)
-    waits: dict[str, int] = field(default_factory=dict)
+    after: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    waits: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 def edges(order: Iterable[Sequence[str]]) -> Iterable[tuple[str, str]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -189,16 +188,14 @@ class _Kind(msgspec.Struct):
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(msgspec.Struct, frozen=True):
     """A line that is no record; `offset` is where it begins in its file."""
 
     offset: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A good line: its bytes (with LF), where it begins, and the record, None for a kind we don't know."""
 
     offset: int

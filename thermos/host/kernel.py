@@ -14,8 +14,9 @@ import resource
 import select
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _PR_SET_CHILD_SUBREAPER = 36
 _CHECKPOINT_FD = 3  # of a coordinator
@@ -24,8 +25,7 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _BLOCKED = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """What `/proc/PID/stat` says of a process; `start` in clock ticks since boot."""
 
     pid: int

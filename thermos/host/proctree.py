@@ -11,7 +11,8 @@ import os
 import select
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from thermos.core.fold import Run
 from thermos.host.kernel import Kernel, Stat
@@ -22,12 +23,11 @@ _ROUNDS = 50
 _PATIENCE_MS = 2000
 
 
-@dataclass(slots=True)
-class Swept:
+class Swept(msgspec.Struct):
     """What a sweep did for one run."""
 
-    killed: list[tuple[int, str]] = field(default_factory=list)
-    refused: list[tuple[int, str]] = field(default_factory=list)
+    killed: list[tuple[int, str]] = msgspec.field(default_factory=list)
+    refused: list[tuple[int, str]] = msgspec.field(default_factory=list)
     main_status: int | None = None  # wait status of a main that ended by itself, if the kernel still knew it
 
 

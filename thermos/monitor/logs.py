@@ -15,8 +15,9 @@ import os
 import stat
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 STREAMS = ("stdout", "stderr")
 
@@ -31,8 +32,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_PARTS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Struct, frozen=True):
     """One stream of one run: `below` leads from `base`, a directory that is trusted, to the current file."""
 
     base: Path
