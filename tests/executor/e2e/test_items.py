@@ -92,12 +92,18 @@ def children_of(pid: int) -> list[int]:
 
 
 async def test_an_executor_that_is_told_to_end_ends_its_task_first(mesos: Target) -> None:
-    polite = Process(name="main", cmdline="trap 'echo bye > bye; exit' TERM; while :; do sleep 0.05; done")
+    polite = Process(name="main", cmdline="trap 'touch bye; exit' TERM; touch ready; while :; do sleep 0.05; done")
     async with Aurora(mesos) as framework:
         offer, _ = await framework.run(job_with(polite), "t")
         await framework.status("t", S.RUNNING)
         run = run_directory(mesos.agent_work_dir(number_of(offer)), framework, offer, "t")
-        os.kill(await executor_pid(run), signal.SIGTERM)
+        executor = await executor_pid(run)
+
+        async def is_ready() -> bool:
+            return (run / "sandbox" / "ready").exists()
+
+        await until(is_ready, "trap")
+        os.kill(executor, signal.SIGTERM)
         killed = await framework.status("t", S.KILLED)
         assert killed.message == ASKED_TO_END
         assert (run / "sandbox" / "bye").exists()
