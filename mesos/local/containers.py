@@ -240,7 +240,7 @@ def account_of(user: str) -> Account:
         return Account()
     try:
         entry = pwd.getpwnam(user)
-    except KeyError as error:
+    except (KeyError, ValueError) as error:  # a name with a null byte is a ValueError
         raise UserError(f"Failed to get user information for '{user}': no such user") from error
     if entry.pw_uid == 0:
         return Account()
@@ -285,8 +285,9 @@ def _spawn(
             start_new_session=True,
             **account.arguments(),
         )
-    except OSError as error:
-        stderr.write(f"Failed to execute '{program}': {error.strerror}\n".encode())
+    except (OSError, ValueError) as error:  # ValueError: a null byte, or a name of a variable that is none
+        why = error.strerror if isinstance(error, OSError) else error
+        stderr.write(f"Failed to execute '{program}': {why}\n".encode())
         raise _CannotExecute from error
 
 

@@ -76,6 +76,8 @@ class Fetcher:
                 await self._fetch(uri, sandbox)
             except (OSError, aiohttp.ClientError, TimeoutError) as error:
                 raise RemoteError(f"cannot fetch {uri.value}: {_why(error)}") from error
+            except ValueError as error:  # of urlsplit, and of whoever hands a null byte to the system
+                raise UserError(f"cannot fetch {uri.value!r}: {error}") from error
 
     async def close(self) -> None:
         if self._session is not None:
@@ -137,6 +139,7 @@ class Fetcher:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sandbox.log or asyncio.subprocess.DEVNULL,
             stderr=sandbox.log or asyncio.subprocess.DEVNULL,
+            env={"PATH": os.environ.get("PATH", os.defpath)},  # the rest of ours is not for the container's user
             **sandbox.account.arguments(),
         )
         try:
@@ -175,7 +178,12 @@ class Fetcher:
             timeout = aiohttp.ClientTimeout(
                 total=None, sock_connect=self._limits.stall_s, sock_read=self._limits.stall_s
             )
-            self._session = aiohttp.ClientSession(timeout=timeout)
+            self._session = aiohttp.ClientSession(
+                timeout=timeout,
+                headers={"Accept-Encoding": "identity"},
+                auto_decompress=False,  # an archive stays as it is, whatever its server takes its packing for
+                cookie_jar=aiohttp.DummyCookieJar(),  # tasks share this session, and no cookies
+            )
         part = target.with_name(target.name + f".part-{os.urandom(4).hex()}")
         try:
             async with self._session.get(url) as response:
@@ -239,6 +247,8 @@ def unpacking(name: str, source: Path, target: Path, sandbox: Path) -> list[str]
 def _why(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "nothing came for too long"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "it is no URL"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -28,6 +28,7 @@ from mesos.local import process_tree
 from mesos.local.containers import Containers, Record, account_of, boot_id
 from mesos.local.core.protocol import StartContainer
 from tests.mesos.local.agent.silent import SilentServer
+from thermos.errors import UserError
 from thermos.monitor.detect import mesos_roots
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -152,6 +153,35 @@ def test_statuses_are_wait_statuses(tmp_path: Path) -> None:
     play(tmp_path, scenario)
     stderr = tmp_path / "slaves/s/frameworks/f/executors/e/runs/c3/stderr"
     assert stderr.read_text() == "Failed to execute '/does/not/exist': No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "why"),
+    [
+        ("echo a\0b", {}, "embedded null byte"),
+        ("true", {"A": "x\0y"}, "embedded null byte"),
+        ("true", {"A=B": "x"}, "illegal environment variable name"),
+        ("x" * 3_000_000, {}, "Argument list too long"),
+    ],
+    ids=["command", "variable", "name", "long"],
+)
+def test_what_the_system_can_not_start_has_ended_and_says_why(
+    tmp_path: Path, command: str, environment: dict[str, str], why: str
+) -> None:
+    start = msgspec.structs.replace(order(tmp_path, command), environment={"PATH": PATH, **environment})
+
+    async def scenario(containers: Containers, told: Told) -> None:
+        containers.start(start)
+        assert await told.wait("exited") == 256
+
+    play(tmp_path, scenario)
+    assert (Path(start.directory) / "stderr").read_text() == f"Failed to execute 'sh': {why}\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs tasks as somebody else")
+def test_a_name_that_no_user_can_have_is_no_user(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such user"):
+        account_of("a\0b")
 
 
 def test_arguments_without_a_shell(tmp_path: Path) -> None:

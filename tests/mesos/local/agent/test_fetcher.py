@@ -133,14 +133,60 @@ def test_an_archive_does_not_leave_the_sandbox(tmp_path: Path) -> None:
         CommandURI(value="/etc/passwd", output_file="../x"),
         CommandURI(value="http://127.0.0.1:1/x"),
         CommandURI(value="http://"),
+        CommandURI(value="http://[::1"),
+        CommandURI(value="http://a:99999999/x"),
+        CommandURI(value="/etc/pass\0wd"),
+        CommandURI(value="/etc/passwd", output_file="a\0b"),
     ],
-    ids=lambda uri: f"{uri.value} {uri.output_file}",
+    ids=lambda uri: ascii(f"{uri.value} {uri.output_file}"),
 )
 def test_refusals_name_the_uri(tmp_path: Path, uri: CommandURI) -> None:
     with pytest.raises(ThermosError) as caught:
         fetch(tmp_path, uri)
     assert str(caught.value).startswith("cannot fetch")
-    assert uri.value in str(caught.value)
+    assert uri.value.replace("\0", "\\x00") in str(caught.value)
+
+
+def test_an_archive_is_kept_as_it_is_and_no_task_gets_the_cookies_of_another(tmp_path: Path) -> None:
+    """Servers that say Content-Encoding: gzip of a .gz file are common."""
+    data = archive(tmp_path)
+    asked: list[tuple[str | None, str | None]] = []
+
+    def answer(request: web.Request) -> web.StreamResponse:
+        asked.append((request.headers.get("Accept-Encoding"), request.headers.get("Cookie")))
+        return web.Response(body=data, headers={"Content-Encoding": "gzip", "Set-Cookie": "secret=1; Path=/"})
+
+    def use(url: str) -> None:
+        sandbox = fetch(tmp_path, *(CommandURI(value=f"{url.replace('127.0.0.1', 'localhost')}/x.tgz") for _ in "ab"))
+        assert (sandbox / "x.tgz").read_bytes() == data
+        assert (sandbox / "pack/inner.txt").read_text() == "inner"
+
+    serve(tmp_path, answer, use)
+    assert asked == [("identity", None)] * 2
+
+
+def test_a_link_in_an_archive_is_no_way_out(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        link = tarfile.TarInfo("out")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        tar.addfile(link)
+        for name in ("out/through.txt", "/absolute.txt"):
+            info = tarfile.TarInfo(name if name[0] != "/" else f"{tmp_path}{name}")
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"x"))
+    (tmp_path / "evil.tar").write_bytes(data.getvalue())
+    with pytest.raises(ThermosError):
+        fetch(tmp_path, CommandURI(value=str(tmp_path / "evil.tar")))
+    assert not (tmp_path / "through.txt").exists()
+    assert not (tmp_path / "absolute.txt").exists()
+
+
+def test_programs_of_the_fetcher_do_not_get_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run as the container's user, who may look into them. Here it would turn what tar does around."""
+    (tmp_path / "x.tgz").write_bytes(archive(tmp_path))
+    monkeypatch.setenv("TAR_OPTIONS", "--transform=s/inner/outer/")
+    assert (fetch(tmp_path, CommandURI(value=str(tmp_path / "x.tgz"))) / "pack/inner.txt").exists()
 
 
 def test_downloads_and_the_cache(tmp_path: Path) -> None:
