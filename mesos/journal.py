@@ -150,7 +150,8 @@ class Journal:
         fresh = self.path.with_name(self.path.name + ".new")
         fd = -1
         try:
-            fd = os.open(fresh, _FLAGS | os.O_TRUNC, 0o600)
+            fresh.unlink(missing_ok=True)  # of a crash; or a link, a pipe or a file of a task's user
+            fd = os.open(fresh, _FLAGS | os.O_EXCL, 0o600)
             if self._write(fd, data) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             fresh.rename(self.path)

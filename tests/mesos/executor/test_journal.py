@@ -205,6 +205,34 @@ def test_history_is_dropped_when_it_is_most_of_the_file(tmp_path: Path) -> None:
     assert set(map(line_of, kept)) <= set((tmp_path / "j").read_bytes().splitlines(keepends=True))
 
 
+@pytest.mark.parametrize("what", ["link", "hard link", "pipe", "file"])
+def test_what_a_tasks_user_put_in_the_place_of_a_new_journal_is_neither_written_nor_kept(
+    tmp_path: Path, what: str
+) -> None:
+    precious, place = tmp_path / "precious", tmp_path / "j.new"
+    precious.write_text("precious")
+    match what:
+        case "link":
+            place.symlink_to(precious)
+        case "hard link":
+            place.hardlink_to(precious)
+        case "pipe":
+            os.mkfifo(place)
+        case "file":
+            place.write_text("x")
+            place.chmod(0o666)
+    kept = records(3)
+    journal = opened(tmp_path / "j", lambda: kept)
+    while (tmp_path / "j").stat().st_size <= COMPACT_BYTES:
+        journal.append(records(1, size=5000)[0])
+    journal.append(kept[0])  # with it the file is written anew
+    journal.close()
+    assert precious.read_text() == "precious"
+    info = (tmp_path / "j").lstat()
+    assert info.st_size < COMPACT_BYTES and info.st_nlink == 1 and info.st_mode == 0o100600
+    assert not place.exists()
+
+
 def test_a_compaction_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     disk, wanted = Disk(), []
     journal = opened(tmp_path / "j", lambda: list(wanted), disk)
