@@ -235,7 +235,6 @@ RUNS_AND_RECORDS: dict[int, Evidence] = {
     + at("client/test_status", "test_each_verbosity_tells_more"),
 }
 
-#: 97-123 are the executor's.
 OBSERVING: dict[int, Evidence] = {
     124: at("spec/test_observed", "test_124_every_way_a_task_can_go_between_two_looks")
     + at("observer/test_inventory", "test_the_life_of_a_task", "test_a_task_that_comes_back_is_no_accident"),
@@ -268,5 +267,5 @@ OBSERVING: dict[int, Evidence] = {
     133: at("observer/test_api", "test_unknown_things_are_404_and_not_500", "test_the_originals_urls"),
 }
 
-#: §6.2.
+#: §6.2, but for the executor's items (97-123, `spec_map_executor`).
 CHECKLIST: dict[int, Evidence] = CONFIG_LANGUAGE | PLANS | RUNS_AND_RECORDS | OBSERVING

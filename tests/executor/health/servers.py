@@ -6,6 +6,20 @@ import socket
 import threading
 from collections.abc import Callable
 
+import pytest
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+#: For tests with `::1`.
+needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this host has no IPv6 loopback")
+
 #: What a server does with a connection, given the head of the request.
 Answering = Callable[[socket.socket, str], None]
 

@@ -9,15 +9,15 @@ import time
 import pytest
 
 from executor.probes import TcpProbe
+from tests.executor.health.servers import needs_ipv6
 
 
-@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [(socket.AF_INET, "127.0.0.1"), pytest.param(socket.AF_INET6, "::1", marks=needs_ipv6)],
+)
 def test_somebody_listens(family: socket.AddressFamily, address: str) -> None:
-    try:
-        listener = socket.create_server((address, 0), family=family)
-    except OSError:
-        pytest.skip("this host has no IPv6 loopback")
-    with listener:
+    with socket.create_server((address, 0), family=family) as listener:
         probe = TcpProbe("localhost", listener.getsockname()[1], 5.0)
         assert [probe() for _ in range(3)] == [None] * 3
         connection, _ = listener.accept()
