@@ -11,8 +11,6 @@ otherwise be a node that nobody can touch, or everybody. Texts of errors never s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from thermos.errors import UserError
@@ -52,8 +50,7 @@ class AnnouncerAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acl: tuple[Access, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ZooKeeperOptions:
+class ZooKeeperOptions(msgspec.Struct, frozen=True):
     """`ensemble` as `check_ensemble` gave it. The server may grant another session timeout."""
 
     ensemble: str

@@ -13,9 +13,10 @@ one had written down (`former`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field, structs
 
 from executor.core.health_policy import Health, HealthLimits, Verdict, after_check, before_check
 from executor.probes import TIMED_OUT, Probe
@@ -40,8 +41,7 @@ LEAST_INTERVAL_S = 0.1
 Report = Callable[[Verdict, str, Now], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(Struct, frozen=True):
     """What a check gave. While a nap lasts nothing is asked."""
 
     failure: str | None
@@ -49,8 +49,7 @@ class _Outcome:
     snoozed: bool = False
 
 
-@dataclass(slots=True)
-class _Totals:
+class _Totals(Struct):
     """Of this executor and the ones before it."""
 
     checks: int = 0
@@ -60,8 +59,7 @@ class _Totals:
     latency_s: float = 0.0
 
 
-@dataclass(slots=True)
-class _Check:
+class _Check(Struct):
     """The one that is being made."""
 
     number: int
@@ -70,16 +68,14 @@ class _Check:
     over: bool = False  # counted already; only its thread is still busy
 
 
-@dataclass(frozen=True, slots=True)
-class _Last:
+class _Last(Struct, frozen=True):
     at: float
     took_s: float
     result: str
     snoozed: bool
 
 
-@dataclass(slots=True)
-class _Book:
+class _Book(Struct):
     """What is known, and shown."""
 
     health: Health = field(default_factory=Health)
@@ -118,7 +114,7 @@ class HealthChecker:
     def start(self, now: Now) -> None:
         """The first check is made at once."""
         if self._probe is None:
-            self._book.health = replace(self._book.health, running=True)
+            self._book.health = structs.replace(self._book.health, running=True)
         self._loop.post(self._tell)
         if self._probe is not None:
             self._tick(now)
@@ -257,7 +253,7 @@ class HealthChecker:
 
 
 def _plain(record: Any) -> dict[str, Any]:
-    return {known.name: getattr(record, known.name) for known in fields(record)}
+    return structs.asdict(record)
 
 
 def _read_former(former: Mapping[str, Any]) -> _Book:
@@ -278,6 +274,6 @@ def _read_former(former: Mapping[str, Any]) -> _Book:
     book = _Book(health)
     totals = former.get("totals")
     for name, value in totals.items() if isinstance(totals, Mapping) else ():
-        if name in _Totals.__slots__ and isinstance(value, int | float) and value >= 0:
+        if name in _Totals.__struct_fields__ and isinstance(value, int | float) and value >= 0:
             setattr(book.totals, name, value)
     return book

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, structs
 
 from executor.announcer import Announcer
 from executor.announcer_auth import ZooKeeperOptions, parse_announcer_auth
@@ -42,8 +43,7 @@ from thermos.runner import Runner
 RUN_LIMIT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """What was prepared on this host."""
 
     sandbox: Sandbox
@@ -189,7 +189,7 @@ class HostMachinery:
         )
         if port is None:
             return waits
-        return replace(
+        return structs.replace(
             waits,
             http=True,
             graceful_s=float(http["graceful_shutdown_wait_secs"]),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from executor.core.lifecycle import Waits
 from executor.payload import AssignedTask, Assignment
@@ -51,8 +52,7 @@ class Checks(Protocol):
     def state(self) -> dict[str, Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """An assignment with a sandbox. `place` is the machinery's own."""
 
     assignment: Assignment

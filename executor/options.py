@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from thermos.errors import UserError
 from thermos.model import LogDestination, LoggerSpec, LogMode
 from thermos.version import VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorFlags:
+class ExecutorFlags(Struct, frozen=True):
     """What `parse_flags` gives."""
 
     announcer_ensemble: str | None = None

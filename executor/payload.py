@@ -8,7 +8,6 @@ Source: spec/thermos.md §1.9, §4.2; spec/scheduler.md §1.4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ from thermos.paths import check_task_id
 NOT_READABLE = "Could not deserialize task."
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(msgspec.Struct, frozen=True):
     """One instance of a job, fully bound. `job` is everything else of its config as plain data."""
 
     task_id: str

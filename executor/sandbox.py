@@ -16,9 +16,10 @@ Source: spec/thermos.md §4.1, §4.4, §4.10.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec import structs
 
 from executor.containers import DockerSandbox, inside_container
 from executor.core.sandbox_plan import BadPlan, SandboxOptions, SandboxPlan, Volume, draw_plan
@@ -60,7 +61,7 @@ def plan_sandbox(
     except BadPlan as bad:
         raise SandboxFailed(f"cannot make the sandbox: {bad}") from None
     if not plan.docker and inside_container(plan.directory, plan.mesos_sandbox):
-        plan = replace(plan, docker=True, image=False, owner=None)
+        plan = structs.replace(plan, docker=True, image=False, owner=None)
     return make_sandbox(plan)
 
 

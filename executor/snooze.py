@@ -20,9 +20,10 @@ import contextlib
 import os
 import re
 import stat
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 #: The file's name in the sandbox.
 SNOOZE_FILE = ".healthchecksnooze"
@@ -37,8 +38,7 @@ _NUMBER = re.compile(r"\d{1,15}(\.\d{1,9})?")
 _ENOUGH = 64  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Nap:
+class Nap(Struct, frozen=True):
     """Wall time."""
 
     since: float

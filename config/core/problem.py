@@ -6,8 +6,9 @@ The language engine, the schema and the rules all produce `Problem`s; a command 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Severity(StrEnum):
@@ -15,16 +16,14 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A line of a user's file, or the file alone."""
 
     file: str
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing to mend. `object` is in words (Job `www`), `field` the full path below it, either may be empty."""
 
     text: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec import structs
 
 from config.core.problem import Problem
 from config.dsl.places import mark_caller, place_of
@@ -65,6 +66,6 @@ def refuse(error: Exception, problem: Problem, lost: tuple[str, ...]) -> Refusal
         raise error from None
     text = " ".join(f"{_Recorder.prefix}{problem.text}".split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    told = replace(problem, text=text, place=place_of(mark_caller()))
+    told = structs.replace(problem, text=text, place=place_of(mark_caller()))
     _Recorder.kept.append(told)
     return Refusal(lost, told)

@@ -31,8 +31,9 @@ Source: spec/thermos.md §4.6.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct, structs
 
 #: Between attempts to remove the node in the little time that stopping has.
 STOPPING_RETRY_S = 0.5
@@ -89,8 +90,7 @@ class Happened(StrEnum):
     UNKNOWN = "unknown"  # the answer is lost
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """`ask` is the number of what is answered, 0: nobody asked."""
 
     what: Happened
@@ -99,8 +99,7 @@ class Event:
     ask: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """Seconds."""
 
     connect_s: float = 15.0  # for the first connection
@@ -123,8 +122,7 @@ class AnnouncerEvent(StrEnum):
     FAILED = "failed"  # it can't be announced, the text says why; a stop is still answered
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(Struct, frozen=True):
     event: AnnouncerEvent
     text: str = ""
 
@@ -144,8 +142,7 @@ class Do(StrEnum):
 Action = Tell | Do
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(Struct, frozen=True):
     """The machine's state. Times are mono; `away_since` is None while announced, or while nobody wants it to be."""
 
     state: State = State.IDLE
@@ -180,8 +177,7 @@ class Life:
         return min(wakes) if wakes and not self.is_over else None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     life: Life
     actions: tuple[Action, ...] = ()
 
@@ -190,8 +186,7 @@ class Decision:
         return self.life.next_wake
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """What decisions depend on besides the event."""
 
     waits: Waits
@@ -235,7 +230,7 @@ def _settle(life: Life, m: Moment) -> Decision:
     if life.doubt:
         return _ask(life, State.LOOKING, Do.LOOK, m)
     if life.wanted and life.node is None:
-        return _ask(replace(life, doubt=True), State.JOINING, Do.CREATE, m)
+        return _ask(structs.replace(life, doubt=True), State.JOINING, Do.CREATE, m)
     if life.wanted:
         return _ask(life, State.CHECKING, Do.CHECK, m)
     if life.node is not None and not life.undeletable:
@@ -246,37 +241,37 @@ def _settle(life: Life, m: Moment) -> Decision:
 
 
 def _ask(life: Life, state: State, do: Do, m: Moment) -> Decision:
-    asked = replace(life, state=state, ask=life.ask + 1, deadline=m.now + m.waits.answer_s)
+    asked = structs.replace(life, state=state, ask=life.ask + 1, deadline=m.now + m.waits.answer_s)
     return Decision(asked, (do,))
 
 
 def _paused(life: Life) -> Decision:
     told = (Tell(AnnouncerEvent.PAUSED),) if life.announced else ()
-    return Decision(replace(life, state=State.PAUSED, deadline=None, announced=False, problem=""), told)
+    return Decision(structs.replace(life, state=State.PAUSED, deadline=None, announced=False, problem=""), told)
 
 
 def _close(life: Life, m: Moment) -> Decision:
-    return Decision(replace(life, state=State.LEAVING, deadline=None), (Do.CLOSE,))
+    return Decision(structs.replace(life, state=State.LEAVING, deadline=None), (Do.CLOSE,))
 
 
 def _left(life: Life, text: str) -> Decision:
     """Nothing of ours is there (or nothing can be done about it): tell it, then tidy up."""
-    life = replace(life, state=State.LEFT, deadline=None, leave_by=None, announced=False, away_since=None)
+    life = structs.replace(life, state=State.LEFT, deadline=None, leave_by=None, announced=False, away_since=None)
     return Decision(life, (Tell(AnnouncerEvent.LEFT, text), Do.CLOSE))
 
 
 def _failed(life: Life, text: str) -> Decision:
-    life = replace(life, state=State.FAILED, deadline=None, problem=text)
+    life = structs.replace(life, state=State.FAILED, deadline=None, problem=text)
     return Decision(life, (Tell(AnnouncerEvent.FAILED, text), Do.CLOSE))
 
 
 def _retry(life: Life, text: str, m: Moment) -> Decision:
-    life = replace(life, failures=life.failures + 1, problem=text)
+    life = structs.replace(life, failures=life.failures + 1, problem=text)
     return _retry_in(STOPPING_RETRY_S if life.stopping else _delay_s(life.failures, m), life, m)
 
 
 def _retry_in(delay_s: float, life: Life, m: Moment) -> Decision:
-    return Decision(replace(life, state=State.RETRYING, deadline=m.now + delay_s))
+    return Decision(structs.replace(life, state=State.RETRYING, deadline=m.now + delay_s))
 
 
 def _delay_s(failures: int, m: Moment) -> float:
@@ -286,11 +281,11 @@ def _delay_s(failures: int, m: Moment) -> float:
 
 def _away(life: Life, now: float) -> Life:
     """No member is known to be there."""
-    return replace(life, away_since=now) if life.away_since is None and life.wanted else life
+    return structs.replace(life, away_since=now) if life.away_since is None and life.wanted else life
 
 
 def _lost_member(life: Life, m: Moment) -> Life:
-    return _away(replace(life, node=None, undeletable=False, announced=False), m.now)
+    return _away(structs.replace(life, node=None, undeletable=False, announced=False), m.now)
 
 
 def _told_lost(life: Life, text: str) -> tuple[Action, ...]:
@@ -301,13 +296,13 @@ def _told_lost(life: Life, text: str) -> tuple[Action, ...]:
 
 
 def _start(life: Life, event: Event, m: Moment) -> Decision:
-    life = replace(life, state=State.CONNECTING, deadline=m.now + m.waits.connect_s)
+    life = structs.replace(life, state=State.CONNECTING, deadline=m.now + m.waits.connect_s)
     return Decision(_away(life, m.now), (Do.OPEN,))
 
 
 def _pause(life: Life, event: Event, m: Moment) -> Decision:
     """To be heeded when the answer is there that is awaited, or the connection."""
-    return Decision(replace(life, wanted=False, away_since=None))
+    return Decision(structs.replace(life, wanted=False, away_since=None))
 
 
 def _pause_now(life: Life, event: Event, m: Moment) -> Decision:
@@ -318,7 +313,7 @@ def _pause_now(life: Life, event: Event, m: Moment) -> Decision:
 def _resume(life: Life, event: Event, m: Moment) -> Decision:
     if life.stopping:
         return Decision(life)
-    life = replace(life, wanted=True)
+    life = structs.replace(life, wanted=True)
     return Decision(life if life.announced else _away(life, m.now))
 
 
@@ -329,7 +324,7 @@ def _resume_now(life: Life, event: Event, m: Moment) -> Decision:
 def _stop(life: Life, event: Event, m: Moment) -> Decision:
     if life.stopping:
         return Decision(life)
-    return Decision(replace(life, wanted=False, stopping=True, leave_by=m.now + m.waits.leave_s))
+    return Decision(structs.replace(life, wanted=False, stopping=True, leave_by=m.now + m.waits.leave_s))
 
 
 def _stop_now(life: Life, event: Event, m: Moment) -> Decision:
@@ -345,7 +340,7 @@ def _stop_lost(life: Life, event: Event, m: Moment) -> Decision:
 
 
 def _stop_at_once(life: Life, event: Event, m: Moment) -> Decision:
-    return _unreachable(replace(life, stopping=True, wanted=False), m)
+    return _unreachable(structs.replace(life, stopping=True, wanted=False), m)
 
 
 def _leave_anyway(life: Life, event: Event, m: Moment) -> Decision:
@@ -373,13 +368,13 @@ def _connected(life: Life, event: Event, m: Moment) -> Decision:
 def _suspended(life: Life, event: Event, m: Moment) -> Decision:
     if life.stopping and life.has_nothing:
         return _left(life, "")
-    return Decision(_away(replace(life, state=State.LOST, deadline=None), m.now))
+    return Decision(_away(structs.replace(life, state=State.LOST, deadline=None), m.now))
 
 
 def _expired(life: Life, event: Event, m: Moment) -> Decision:
     """What the session owned is gone; a create that was on its way may still be done, in the next session."""
     told = _told_lost(life, event.text)
-    life = _lost_member(replace(life, state=State.LOST, deadline=None), m)
+    life = _lost_member(structs.replace(life, state=State.LOST, deadline=None), m)
     if life.stopping and life.has_nothing:
         return _left(life, "")
     return Decision(life, told)
@@ -391,7 +386,7 @@ def _ended(life: Life, event: Event, m: Moment) -> Decision:
         return _unreachable(life, m)
     if not life.was_joined:
         return _failed(life, event.text)
-    return _retry(_away(replace(life, ended=True), m.now), event.text, m)
+    return _retry(_away(structs.replace(life, ended=True), m.now), event.text, m)
 
 
 def _closed(life: Life, event: Event, m: Moment) -> Decision:
@@ -406,11 +401,11 @@ def _never_connected(life: Life, event: Event, m: Moment) -> Decision:
 
 
 def _created(life: Life, event: Event, m: Moment) -> Decision:
-    return _settle(replace(life, node=event.node, doubt=False), m)
+    return _settle(structs.replace(life, node=event.node, doubt=False), m)
 
 
 def _no_parent(life: Life, event: Event, m: Moment) -> Decision:
-    life = replace(life, doubt=False)
+    life = structs.replace(life, doubt=False)
     return _ask(life, State.PREPARING, Do.PREPARE, m) if life.wanted else _settle(life, m)
 
 
@@ -420,14 +415,14 @@ def _answered(life: Life, event: Event, m: Moment) -> Decision:
 
 def _join_refused(life: Life, event: Event, m: Moment) -> Decision:
     """Told at once by an instance that begins; one that was announced before goes on and tries again."""
-    life = replace(life, doubt=False)
+    life = structs.replace(life, doubt=False)
     if not life.wanted:
         return _settle(life, m)
     return _retry(life, event.text, m) if life.was_joined else _failed(life, event.text)
 
 
 def _join_error(life: Life, event: Event, m: Moment) -> Decision:
-    life = replace(life, doubt=False)
+    life = structs.replace(life, doubt=False)
     return _retry(life, event.text, m) if life.wanted else _settle(life, m)
 
 
@@ -438,7 +433,7 @@ def _again_later(life: Life, event: Event, m: Moment) -> Decision:
 def _again(life: Life, event: Event, m: Moment) -> Decision:
     """No answer came, or it is time to try again."""
     if life.ended:
-        return Decision(replace(life, state=State.LOST, ended=False, deadline=None), (Do.OPEN,))
+        return Decision(structs.replace(life, state=State.LOST, ended=False, deadline=None), (Do.OPEN,))
     return _settle(life, m)
 
 
@@ -447,8 +442,8 @@ def _there(life: Life, event: Event, m: Moment) -> Decision:
     told: tuple[Action, ...] = ()
     if not life.announced:
         told = (Tell(AnnouncerEvent.JOINED, life.node or ""),)
-        life = replace(life, announced=True, was_joined=True, joined_at=m.now)
-    return Decision(replace(life, state=State.JOINED, deadline=None, away_since=None, problem=""), told)
+        life = structs.replace(life, announced=True, was_joined=True, joined_at=m.now)
+    return Decision(structs.replace(life, state=State.JOINED, deadline=None, away_since=None, problem=""), told)
 
 
 def _gone(life: Life, event: Event, m: Moment) -> Decision:
@@ -456,7 +451,7 @@ def _gone(life: Life, event: Event, m: Moment) -> Decision:
     told = _told_lost(life, event.text or f"{life.node} was deleted")
     steady = life.announced and m.now - life.joined_at >= m.waits.steady_s
     failures = 1 if steady else life.failures + 1
-    life = replace(_lost_member(life, m), failures=failures)
+    life = structs.replace(_lost_member(life, m), failures=failures)
     decision = _settle(life, m) if failures == 1 else _retry_in(_delay_s(failures - 1, m), life, m)
     return Decision(decision.life, told + decision.actions)
 
@@ -469,19 +464,19 @@ def _gone_meanwhile(life: Life, event: Event, m: Moment) -> Decision:
 
 
 def _withdrawn(life: Life, event: Event, m: Moment) -> Decision:
-    decision = _settle(replace(life, node=None, undeletable=False), m)
+    decision = _settle(structs.replace(life, node=None, undeletable=False), m)
     if decision.life.state is State.JOINING:  # it was resumed meanwhile: the old member is gone nevertheless
         told = _told_lost(life, "it was taken back")
-        return Decision(_away(replace(decision.life, announced=False), m.now), told + decision.actions)
+        return Decision(_away(structs.replace(decision.life, announced=False), m.now), told + decision.actions)
     return decision
 
 
 def _withdraw_refused(life: Life, event: Event, m: Moment) -> Decision:
     """We may create but not delete: the end of the session removes what it owns, whatever the ACLs say."""
-    life = replace(life, undeletable=True, problem=event.text)
+    life = structs.replace(life, undeletable=True, problem=event.text)
     if life.stopping:
         return _close(life, m)
-    return Decision(replace(life, state=State.LOST, deadline=None), (Do.OPEN,))
+    return Decision(structs.replace(life, state=State.LOST, deadline=None), (Do.OPEN,))
 
 
 def _not_gone_yet(life: Life, event: Event, m: Moment) -> Decision:
@@ -490,14 +485,14 @@ def _not_gone_yet(life: Life, event: Event, m: Moment) -> Decision:
 
 
 def _found(life: Life, event: Event, m: Moment) -> Decision:
-    return _settle(replace(life, node=event.node, doubt=False), m)
+    return _settle(structs.replace(life, node=event.node, doubt=False), m)
 
 
 def _look_refused(life: Life, event: Event, m: Moment) -> Decision:
     """We may create but not list: only a new session leaves no doubt."""
     if life.stopping:
         return _close(life, m)
-    return _retry(replace(life, doubt=False, ended=True), event.text, m)
+    return _retry(structs.replace(life, doubt=False, ended=True), event.text, m)
 
 
 _S, _H = State, Happened

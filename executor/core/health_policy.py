@@ -17,8 +17,9 @@ Source: spec/thermos.md §4.5, with its worked cases as the test table.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct, structs
 
 
 class Verdict(StrEnum):
@@ -33,8 +34,7 @@ class Verdict(StrEnum):
 TOO_LATE = "Not enough successful health checks in time."
 
 
-@dataclass(frozen=True, slots=True)
-class HealthLimits:
+class HealthLimits(Struct, frozen=True):
     """As configured; intervals in seconds."""
 
     initial_interval_s: float = 15.0
@@ -52,8 +52,7 @@ class HealthLimits:
         return self.forgiven + self.max_failures + self.min_successes
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """What was counted so far. `reason` says why it is unhealthy."""
 
     attempts: int = 0
@@ -73,7 +72,7 @@ class Health:
 def before_check(health: Health, limits: HealthLimits) -> Health:
     """To be asked before each check: it may be too late for one."""
     if not health.unhealthy and not health.running and health.attempts > limits.attempts_to_running:
-        return replace(health, unhealthy=True, reason=TOO_LATE)
+        return structs.replace(health, unhealthy=True, reason=TOO_LATE)
     return health
 
 
@@ -82,7 +81,7 @@ def after_check(health: Health, limits: HealthLimits, failure: str | None) -> He
     if health.unhealthy:
         return health
     if health.attempts <= limits.attempts_to_running:
-        health = replace(health, attempts=health.attempts + 1)
+        health = structs.replace(health, attempts=health.attempts + 1)
     if failure is None:
         return _succeeded(health, limits)
     return _failed(health, limits, failure)
@@ -91,16 +90,16 @@ def after_check(health: Health, limits: HealthLimits, failure: str | None) -> He
 def _succeeded(health: Health, limits: HealthLimits) -> Health:
     successes = health.successes + 1
     running = health.running or successes >= limits.min_successes
-    return replace(health, successes=successes, failures=0, running=running)
+    return structs.replace(health, successes=successes, failures=0, running=running)
 
 
 def _failed(health: Health, limits: HealthLimits, failure: str) -> Health:
-    health = replace(health, successes=0)
+    health = structs.replace(health, successes=0)
     if health.attempts <= limits.forgiven:
         return health
-    health = replace(health, failures=health.failures + 1)
+    health = structs.replace(health, failures=health.failures + 1)
     remaining = limits.attempts_to_running - health.attempts
     hopeless = not health.running and remaining > 1 and limits.min_successes > remaining
     if hopeless or health.failures > limits.max_failures:
-        return replace(health, unhealthy=True, reason=failure)
+        return structs.replace(health, unhealthy=True, reason=failure)
     return health

@@ -27,8 +27,9 @@ Source: spec/thermos.md §4.2, §4.3, §4.8, without the defects 5, 7 and 14 of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct, structs
 
 from mesos.core.messages import TaskState
 
@@ -68,15 +69,13 @@ class Happened(StrEnum):
     TICK = "tick"  # the deadline has come
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     what: Happened
     text: str = ""
     state: TaskState | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """Seconds. `http` says whether the task has a port for the HTTP lifecycle."""
 
     idle_s: float = 10.0
@@ -95,8 +94,7 @@ class Waits:
 # --- actions -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Struct, frozen=True):
     """Send this status."""
 
     state: TaskState
@@ -120,8 +118,7 @@ class Do(StrEnum):
 Action = Say | Do
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(Struct, frozen=True):
     """The machine's state. `deadline` is mono; `outcome` is what will be said last, once it is known."""
 
     phase: Phase = Phase.IDLE
@@ -130,8 +127,7 @@ class Life:
     parting: float | None = None  # mono: while FLUSHING the checks are waited for, but no longer than until then
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     life: Life
     actions: tuple[Action, ...] = ()
 
@@ -153,7 +149,7 @@ def within(waits: Waits, budget_s: float) -> Waits:
     if total <= usable:
         return waits
     share = usable / total
-    return replace(
+    return structs.replace(
         waits,
         leave_s=waits.leave_s * share,
         endpoint_s=waits.endpoint_s * share,
@@ -191,7 +187,7 @@ def _start(life: Life, event: Event, waits: Waits, now: float) -> Decision:
 
 
 def _run(life: Life, event: Event, waits: Waits, now: float) -> Decision:
-    return Decision(replace(life, phase=Phase.RUNNING), (Say(TaskState.RUNNING, event.text),))
+    return Decision(structs.replace(life, phase=Phase.RUNNING), (Say(TaskState.RUNNING, event.text),))
 
 
 def _fail_early(life: Life, event: Event, waits: Waits, now: float) -> Decision:
@@ -222,7 +218,8 @@ def _over(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     outcome = Say(event.state or TaskState.LOST, event.text)
     decision = _flush(life, outcome, waits, now)
     return Decision(
-        replace(decision.life, parting=now + min(waits.leave_s, waits.stop_s)), (Do.STOP_CHECKS, *decision.actions)
+        structs.replace(decision.life, parting=now + min(waits.leave_s, waits.stop_s)),
+        (Do.STOP_CHECKS, *decision.actions),
     )
 
 
@@ -235,34 +232,34 @@ def _ended_meanwhile(life: Life, event: Event, waits: Waits, now: float) -> Deci
 def _ended_while_leaving(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     """Likewise; the checks have not said yet that they have stopped."""
     decision = _ended_meanwhile(life, event, waits, now)
-    return Decision(replace(decision.life, parting=life.deadline), decision.actions)
+    return Decision(structs.replace(decision.life, parting=life.deadline), decision.actions)
 
 
 def _quit(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     if not waits.http:
         return _terminate(life, event, waits, now)
-    return Decision(replace(life, phase=Phase.QUITTING, deadline=now + waits.endpoint_s), (Do.POST_GRACEFUL,))
+    return Decision(structs.replace(life, phase=Phase.QUITTING, deadline=now + waits.endpoint_s), (Do.POST_GRACEFUL,))
 
 
 def _wait_for_quit(life: Life, event: Event, waits: Waits, now: float) -> Decision:
-    return Decision(replace(life, deadline=now + min(waits.graceful_s, waits.stop_s)))
+    return Decision(structs.replace(life, deadline=now + min(waits.graceful_s, waits.stop_s)))
 
 
 def _abort(life: Life, event: Event, waits: Waits, now: float) -> Decision:
-    return Decision(replace(life, phase=Phase.ABORTING, deadline=now + waits.endpoint_s), (Do.POST_SHUTDOWN,))
+    return Decision(structs.replace(life, phase=Phase.ABORTING, deadline=now + waits.endpoint_s), (Do.POST_SHUTDOWN,))
 
 
 def _wait_for_abort(life: Life, event: Event, waits: Waits, now: float) -> Decision:
-    return Decision(replace(life, deadline=now + min(waits.shutdown_s, waits.stop_s)))
+    return Decision(structs.replace(life, deadline=now + min(waits.shutdown_s, waits.stop_s)))
 
 
 def _terminate(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     deadline = now + min(waits.finalization_s + waits.kill_s, waits.stop_s)
-    return Decision(replace(life, phase=Phase.TERMINATING, deadline=deadline), (Do.TERMINATE,))
+    return Decision(structs.replace(life, phase=Phase.TERMINATING, deadline=deadline), (Do.TERMINATE,))
 
 
 def _kill(life: Life, event: Event, waits: Waits, now: float) -> Decision:
-    return Decision(replace(life, phase=Phase.KILLING, deadline=now + waits.kill_s), (Do.KILL,))
+    return Decision(structs.replace(life, phase=Phase.KILLING, deadline=now + waits.kill_s), (Do.KILL,))
 
 
 def _give_up(life: Life, event: Event, waits: Waits, now: float) -> Decision:
@@ -279,16 +276,16 @@ def _acknowledged(life: Life, event: Event, waits: Waits, now: float) -> Decisio
     """An announcement that is not taken back would outlive us by its session's timeout."""
     if life.parting is None or now >= life.parting:
         return _end(life, event, waits, now)
-    return Decision(replace(life, deadline=life.parting))
+    return Decision(structs.replace(life, deadline=life.parting))
 
 
 def _parted(life: Life, event: Event, waits: Waits, now: float) -> Decision:
-    return Decision(replace(life, parting=None))
+    return Decision(structs.replace(life, parting=None))
 
 
 def _wait_on(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     """The agent is away: nothing may get lost, so there is more patience. (The driver gives up in the end.)"""
-    return Decision(replace(life, deadline=now + max(waits.flush_s, 0.1)))
+    return Decision(structs.replace(life, deadline=now + max(waits.flush_s, 0.1)))
 
 
 def _flush(life: Life, outcome: Say, waits: Waits, now: float) -> Decision:

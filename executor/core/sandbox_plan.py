@@ -6,9 +6,10 @@ Source: spec/thermos.md §4.1, §4.4; spec/scheduler.md §1.3 (the container uni
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from posixpath import normpath
 from typing import Any
+
+from msgspec import Struct
 
 #: Where Mesos puts the root of a task's image, below MESOS_DIRECTORY.
 IMAGE_ROOT = "taskfs"
@@ -16,8 +17,7 @@ IMAGE_ROOT = "taskfs"
 MOUNT_POINT = "/mnt/mesos/sandbox"
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxOptions:
+class SandboxOptions(Struct, frozen=True):
     """Flags of the executor."""
 
     nosetuid: bool = False  # processes run as the executor does, and the sandbox stays the executor's
@@ -26,16 +26,14 @@ class SandboxOptions:
     mount_point: str = MOUNT_POINT  # of the sandbox in an image
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(Struct, frozen=True):
     """A directory or file that the executor sees at `path`, and the task shall see there, too."""
 
     path: str
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxPlan:
+class SandboxPlan(Struct, frozen=True):
     """What to make. `owner` is a name: looking it up may take its time."""
 
     directory: str  # MESOS_DIRECTORY

@@ -11,7 +11,8 @@ Source: spec/thermos.md §4.4.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SHELL = "/bin/sh"
 
@@ -20,8 +21,7 @@ class Conflict(ValueError):
     """The image has the name or the number for something else; the text says what."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """A user as this host knows it. `home` is where the image has it."""
 
     user: str
@@ -31,8 +31,7 @@ class Account:
     home: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     name: bytes
     number: int
     gid: int | None

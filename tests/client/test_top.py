@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from client.render import cores, size_words
 from client.thermos.meters import Meters, usages_of

@@ -10,15 +10,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from itertools import islice
+
+from msgspec import Struct, structs
 
 #: A history is never longer than this.
 MAX_SAMPLES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Proc:
+class Proc(Struct, frozen=True):
     """One process at one moment; (pid, start) is its identity, start in clock ticks since boot."""
 
     pid: int
@@ -34,8 +34,7 @@ class Proc:
     rss: int
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """All processes of the host at `at` (mono), and who is whose child."""
 
     at: float
@@ -43,8 +42,7 @@ class Look:
     children: Mapping[int, tuple[int, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Figures of one tree, or the sum of several."""
 
     cpu: float = 0.0
@@ -59,7 +57,7 @@ class Usage:
     procs: int = 0
 
     def to_dict(self) -> dict[str, float | int | str]:
-        return asdict(self)
+        return structs.asdict(self)
 
 
 NO_USAGE = Usage()
