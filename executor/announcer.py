@@ -184,7 +184,7 @@ class Announcer:
         if isinstance(action, Tell):
             self._counts[action.event] += 1
             if action.text == TIMED_OUT and self._session is not None:
-                _log.warning("no ZooKeeper at %s: %s", self._zookeeper.ensemble, self._session.trouble)
+                _log.warning("no ZooKeeper at %s: %s", self._zookeeper.ensemble, self._session.trouble or "no answer")
             _log.info("announcing at %s: %s %s", self._announcement.path, action.event, action.text)
             self._report(action.event, self._told(action), now)
         elif action is Do.OPEN:
