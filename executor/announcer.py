@@ -18,8 +18,8 @@ from typing import Protocol, assert_never
 
 from executor.announcer_auth import ZooKeeperOptions
 from executor.core.announcement import Announcement
-from executor.core.announcing import (
-    TIMED_OUT,
+from executor.core.announcing import TIMED_OUT, begin, disconnected_s, step
+from executor.core.membership import (
     AnnouncerEvent,
     Do,
     Event,
@@ -27,9 +27,6 @@ from executor.core.announcing import (
     State,
     Tell,
     Waits,
-    begin,
-    disconnected_s,
-    step,
 )
 from executor.workers import EventLoop, Workers
 from thermos.clock import Now

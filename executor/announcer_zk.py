@@ -37,7 +37,10 @@ from kazoo.security import ACL, make_acl, make_digest_acl_credential
 
 from executor.announcer_auth import Access, AnnouncerAuth, ZooKeeperOptions
 from executor.core.announcement import MEMBER_PREFIX
-from executor.core.announcing import Event, Happened
+from executor.core.membership import (
+    Event,
+    Happened,
+)
 
 Heed = Callable[[Event], None]
 

@@ -13,7 +13,11 @@ import pytest
 
 from executor.announcer import Announcer, AnnouncerEvent, Waits, ZooKeeperOptions
 from executor.announcer_auth import AnnouncerAuth, Credential
-from executor.core.announcing import TIMED_OUT, Event, Happened
+from executor.core.announcing import TIMED_OUT
+from executor.core.membership import (
+    Event,
+    Happened,
+)
 from tests.executor.announcer.rig import an_announcement
 from thermos.clock import Now
 

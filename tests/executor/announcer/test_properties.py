@@ -14,7 +14,8 @@ from hypothesis import event as note
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executor.core.announcing import (
+from executor.core.announcing import begin, step
+from executor.core.membership import (
     AnnouncerEvent,
     Do,
     Event,
@@ -22,8 +23,6 @@ from executor.core.announcing import (
     State,
     Tell,
     Waits,
-    begin,
-    step,
 )
 
 H, A = Happened, AnnouncerEvent

@@ -7,11 +7,8 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from executor.core.announcing import (
-    ASKING,
-    CONNECTED,
-    ITS_SESSION_ENDS,
-    TIMED_OUT,
+from executor.core.announcing import ASKING, CONNECTED, ITS_SESSION_ENDS, TIMED_OUT, begin, disconnected_s, step
+from executor.core.membership import (
     Action,
     AnnouncerEvent,
     Do,
@@ -21,9 +18,6 @@ from executor.core.announcing import (
     State,
     Tell,
     Waits,
-    begin,
-    disconnected_s,
-    step,
 )
 
 S, H, A = State, Happened, AnnouncerEvent
