@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import resource
 import signal
 import sys
@@ -18,6 +19,7 @@ from typing import Any, NoReturn
 from mesos.local.cluster import ATTRIBUTES, HOSTNAME, RESOURCES, LocalCluster
 from mesos.local.core.agent_config import AgentOptions
 from mesos.local.core.cluster import MasterConfig
+from mesos.local.election import KAZOO_LOG
 from mesos.local.options import parse_options
 from thermos.errors import Bug, Exit, ThermosError, UserError
 
@@ -143,6 +145,7 @@ def raise_file_limit() -> None:
 
 def main(argv: list[str]) -> int:
     raise_file_limit()
+    logging.getLogger(KAZOO_LOG).setLevel(logging.CRITICAL)  # that there is no ZooKeeper is told in one line
     try:
         given = parse_arguments(argv)
         if given.work_dir is not None:

@@ -34,7 +34,8 @@ _FOREVER = {"max_tries": -1, "delay": 0.1, "max_delay": 2.0}
 #: Seconds for the first connection.
 _START_S = 15.0
 
-_log = logging.getLogger(__name__)
+KAZOO_LOG = f"{__name__}.kazoo"
+_kazoo_log = logging.getLogger(KAZOO_LOG)  # each attempt to reach a server is a line of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class ZooKeeperElection:
             auth_data=[("digest", self._auth)] if self._auth else None,
             default_acl=[*CREATOR_ALL_ACL, *READ_ACL_UNSAFE] if self._auth else None,  # as Mesos does it
             connection_retry=_FOREVER,
-            logger=_log,
+            logger=_kazoo_log,
         )
 
         def changed(state: str) -> None:  # in a thread of kazoo

@@ -231,3 +231,14 @@ def test_one_that_runs_keeps_its_folder_for_itself(tmp_path: Path, capsys: pytes
         assert state not in "ZX"
         process.terminate()
         assert process.wait(20) == 0
+
+
+def test_no_zookeeper_is_one_line(tmp_path: Path) -> None:
+    program = (
+        "import sys, mesos.local.election as e; e._START_S = 1.0; from mesos.local.__main__ import main; "
+        f"sys.exit(main(['--agents', '0', '--port', '{PORT}', '--zk', 'zk://127.0.0.1:1/mesos', "
+        f"'--work-dir', '{tmp_path}']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "mesos.local: cannot reach ZooKeeper at 127.0.0.1:1: Connection time-out\n"
