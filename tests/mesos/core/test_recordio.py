@@ -98,3 +98,16 @@ def test_memory_is_bounded_by_the_record_and_what_was_read_is_forgotten() -> Non
         tracemalloc.stop()
     assert reader.pending == 0
     assert peak < 1_000_000
+
+
+def test_memory_is_bounded_where_no_piece_ever_ends_with_a_record() -> None:
+    reader = RecordReader()
+    stream = frame(b"x" * 10_000) * 2_000  # 20 MB
+    tracemalloc.start()
+    try:
+        count = sum(len(reader.feed(stream[at : at + 9_000])) for at in range(0, len(stream), 9_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 2_000
+    assert peak < 1_000_000

@@ -88,7 +88,17 @@ def test_a_refused_update_does_not_hold_up_the_later_ones_and_stays_for_the_next
     assert ledger.take(1e9) is None
     assert ledger.updates == (A1,)
     ledger.subscribed((A1.uuid,), 0)
+    assert ledger.take(ACK_S) == A1  # that subscription's agent did not take it, either: it is said
     assert settle(ledger, A1) is Fold.SETTLED
+
+
+def test_a_refused_update_counts_as_any_other_after_the_next_subscription() -> None:
+    ledger = ledger_of(A1, A2)
+    ledger.take(0)
+    ledger.refused(A1.uuid, 0)
+    ledger.subscribed((), 100)
+    assert ledger.take(100) == A1
+    assert ledger.take(100) is None  # its order holds again
 
 
 def test_an_acknowledgement_counts_once() -> None:
