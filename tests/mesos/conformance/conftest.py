@@ -23,12 +23,7 @@ import pytest
 from tests.mesos.conformance.asking import get, post
 from tests.mesos.conformance.embedded import EmbeddedMesos
 from tests.mesos.conformance.real import RealMesos, build_kit, kit_folder
-from tests.mesos.conformance.target import Target, Wanted
-
-#: Each worker of a parallel run has ports of its own, and in them each cluster.
-FIRST_PORT = 15100
-PORTS_PER_WORKER = 1000
-PORTS_PER_CLUSTER = 120
+from tests.mesos.conformance.target import FIRST_PORT, PORTS_PER_CLUSTER, PORTS_PER_WORKER, Target, Wanted
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

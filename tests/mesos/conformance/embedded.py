@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesos.local.cluster import LocalCluster
-from tests.mesos.conformance.target import ATTRIBUTES, RESOURCES, Wanted
+from tests.mesos.conformance.target import ATTRIBUTES, Wanted, resources_of
 from tests.mesos.zookeeper import ZooKeeperServer
 
 
@@ -14,7 +14,7 @@ class EmbeddedMesos:
 
     def __init__(self, work_dir: Path, port: int, wanted: Wanted) -> None:
         self._zookeeper = ZooKeeperServer(work_dir / "zookeeper") if wanted.masters > 1 else None
-        self._work_dir, self._port, self._wanted = work_dir, port, wanted
+        self._work_dir, self.port, self._wanted = work_dir, port, wanted
         self._cluster: LocalCluster | None = None
         self.agents = wanted.agents
         self.master_url = f"http://127.0.0.1:{port}"
@@ -26,13 +26,13 @@ class EmbeddedMesos:
             self.leader_text = f"zk://{self._zookeeper.address}/mesos"
         self._cluster = LocalCluster(
             self._work_dir,
-            self._port,
+            self.port,
             agents=self._wanted.agents,
             masters=self._wanted.masters,
             zk=self.leader_text if self._zookeeper is not None else None,
             credentials=dict(self._wanted.credentials) or None,
             attributes=ATTRIBUTES,
-            resources=RESOURCES,
+            resources=resources_of(self.port, self.agents),
             master_options={"agent_ping_timeout_s": 1.0, "max_agent_ping_timeouts": 3, "allocation_interval_s": 0.2},
             agent_options={"executor_reregistration_timeout_s": 5.0},
         )

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from tests.mesos.conformance.asking import get, until
-from tests.mesos.conformance.target import ATTRIBUTES, RESOURCES, ROOT, Wanted
+from tests.mesos.conformance.target import ATTRIBUTES, ROOT, Wanted, resources_of
 
 
 class RealMesos:
@@ -59,8 +59,9 @@ class RealMesos:
             master_flags=flags,
             agent_flags=agent_flags,
             attributes=ATTRIBUTES,
-            resources=RESOURCES,
+            resources=resources_of(port, wanted.agents),
         )
+        self.port = port
         self.agents, self._masters = wanted.agents, wanted.masters
         self.master_url: str = self._cluster.master_url
         self.leader_text: str = self._cluster.zk or self.master_url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,28 @@ ROOT = Path(__file__).resolve().parents[3]
 SLEEPER = Path(__file__).with_name("sleeper.py")
 
 
-#: Of every agent; {i} is its number, {p0} and {p1} its ports (31000 + 100 i and the 99 after it).
+#: Of every agent; {i} is its number.
 ATTRIBUTES = "host:agent{i};rack:r{i};slots:3"
-RESOURCES = "cpus:4;mem:4096;disk:8192;ports:[{p0}-{p1}]"
+RESOURCES = "cpus:4;mem:4096;disk:8192;ports:[{first}-{last}]"
+
+#: Each run of the suite on a machine has ports of its own from here on, each worker of a run too, and each cluster: for
+#: its masters and agents PORTS_PER_CLUSTER, and for tasks TASK_PORTS of each agent.
+FIRST_PORT = int(os.environ.get("MESOS_TEST_PORT", "15100"))
+PORTS_PER_WORKER = 1000
+PORTS_PER_CLUSTER = 120
+TASK_PORTS = 25
+
+
+def task_ports(cluster_port: int, agent: int) -> tuple[int, int]:
+    """First and last of an agent's ports; no two clusters share any, whatever run they are of."""
+    first = 20000 + (cluster_port - 15000) // PORTS_PER_CLUSTER * 4 * TASK_PORTS + agent * TASK_PORTS
+    return first, first + TASK_PORTS - 1
+
+
+def resources_of(cluster_port: int, agents: int) -> list[str]:
+    """The resources of each agent."""
+    spans = [task_ports(cluster_port, agent) for agent in range(agents)]
+    return [RESOURCES.format(first=first, last=last) for first, last in spans]
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,7 @@ class Target(Protocol):
 
     real: bool
     agents: int
+    port: int  # the first of the cluster's
     master_url: str
     leader_text: str  # what a scheduler is told: an address, or zk://
 

@@ -27,7 +27,7 @@ from mesos.core.messages import (
 )
 from tests.mesos.conformance.asking import operate, until
 from tests.mesos.conformance.framework import Framework, allocated, launching, number_of, running_pid
-from tests.mesos.conformance.target import Target
+from tests.mesos.conformance.target import Target, task_ports
 
 
 def is_alive(pid: int) -> bool:
@@ -55,8 +55,7 @@ async def test_an_offer_shows_the_agent(mesos: Target) -> None:
         resources = {r.name: r for r in offer.resources}
         assert resources["cpus"].scalar is not None and resources["cpus"].scalar.value == 4.0
         assert resources["mem"].scalar is not None and resources["mem"].scalar.value == 4096.0
-        first = 31000 + 100 * number
-        assert resources["ports"] == ranges("ports", (first, first + 99), role="*")
+        assert resources["ports"] == ranges("ports", task_ports(mesos.port, number), role="*")
         assert offer.allocation_info is not None and offer.allocation_info.role == "*"
         assert offer.url is not None and offer.url.path == "/slave(1)"
         assert offer.url.address.port == int(mesos.agent_url(number).rsplit(":", 1)[1])
@@ -68,7 +67,7 @@ async def test_an_offer_shows_the_agent(mesos: Target) -> None:
 async def test_a_task_runs_and_finishes(mesos: Target) -> None:
     async with Framework(mesos) as framework:
         offer = await framework.offer()
-        first = 31000 + 100 * number_of(offer)
+        first, last = task_ports(mesos.port, number_of(offer))
         wanted = [scalar("cpus", 0.5), scalar("mem", 64), ranges("ports", (first, first + 1))]
         await framework.launch(offer, "t1", resources=wanted)
         running = await framework.status("t1", TaskState.RUNNING)
@@ -86,7 +85,7 @@ async def test_a_task_runs_and_finishes(mesos: Target) -> None:
         left = {r.name: r for r in rest.resources}
         assert left["cpus"].scalar is not None and left["cpus"].scalar.value == pytest.approx(3.4)
         assert left["mem"].scalar is not None and left["mem"].scalar.value == 4096 - 64 - 32
-        assert left["ports"] == ranges("ports", (first + 2, first + 99), role="*")
+        assert left["ports"] == ranges("ports", (first + 2, last), role="*")
         assert rest.executor_ids == (ExecutorID(value="ex"),)
 
         await framework.launch(rest, "t2", {"finish": 0.1})  # on the same executor
