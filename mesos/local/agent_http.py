@@ -8,9 +8,6 @@ streams and what waits in them, reads of files.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +28,7 @@ from mesos.local.core.agent_calls import authenticate
 from mesos.local.core.agent_token import BadToken
 from mesos.local.core.protocol import AgentEffect
 from mesos.local.faults import Parcel, Way
-from mesos.local.http_gate import Bodies, answer, json_answer
+from mesos.local.http_gate import Bodies, answer, json_answer, principal_of
 from mesos.local.http_server import HttpServer
 from mesos.local.link import Post
 from mesos.local.master_http import admit, cutter, lose, stream
@@ -207,15 +204,7 @@ class AgentServer:
     # --- credentials
 
     def _check(self, realm: str, header: str | None) -> None:
-        if self._credentials is None:
-            return
-        kind, _, value = (header or "").partition(" ")
-        try:
-            name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, ValueError):
-            name = secret = ""
-        known = self._credentials.get(name)
-        if kind.lower() != "basic" or known is None or not hmac.compare_digest(known.encode(), secret.encode()):
+        if self._credentials is not None and principal_of(header, self._credentials) is None:
             raise self._unauthorized(realm, "")
 
     def _unauthorized(self, realm: str, problem: str) -> words.Refusal:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesos.core.executor_api import Event
@@ -37,7 +37,7 @@ class AgentSetting:
     work_dir: Path
     options: AgentOptions
     describe: Callable[[], AgentInfo]
-    credentials: Mapping[str, str] | None = None
+    credentials: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 class AgentNode:

@@ -77,24 +77,32 @@ class Realm(StrEnum):
     READWRITE = "mesos-master-readwrite"
 
 
+def principal_of(header: str | None, secrets: Mapping[str, str]) -> str | None:
+    """Whose basic credentials an Authorization header shows; None where they are not among these."""
+    kind, _, value = (header or "").partition(" ")
+    try:
+        name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    known = secrets.get(name)
+    if kind.lower() != "basic" or known is None or not hmac.compare_digest(known.encode(), secret.encode()):
+        return None
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Basic:
     """HTTP basic authentication: principal -> secret, asked for in these realms."""
 
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     realms: frozenset[Realm] = frozenset(Realm)
 
     def principal(self, realm: Realm, header: str | None) -> str | None:
         """Whose credentials these are; None where none are asked for. Raises the 401."""
         if not self.secrets or realm not in self.realms:
             return None
-        kind, _, value = (header or "").partition(" ")
-        try:
-            name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, ValueError):
-            name = secret = ""
-        known = self.secrets.get(name)
-        if kind.lower() != "basic" or known is None or not hmac.compare_digest(known.encode(), secret.encode()):
+        name = principal_of(header, self.secrets)
+        if name is None:
             raise words.unauthorized(realm)
         return name
 
