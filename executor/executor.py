@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from executor.core.lifecycle import (
-    STOPPING,
     Action,
     Do,
     Event,
@@ -163,7 +162,7 @@ class TaskExecutor:
         if task_id != self._task_id:
             self._log(now, f"kill of {task_id.value}, which is not here")
             return
-        if policy is not None and policy.grace_period is not None and self._life.phase not in STOPPING:
+        if policy is not None and policy.grace_period is not None:
             self._waits = within(self._waits, policy.grace_period.nanoseconds / 1e9)
         self._happen(Event(Happened.KILL, ASKED_TO_KILL), now)
 

@@ -6,6 +6,7 @@ What it has to say to people goes to stderr, which the agent keeps in the run di
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -51,7 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(flags: ExecutorFlags, environment: ExecutorEnvironment) -> int:
     """Until the task is over. Raises ThermosError when it can't even begin."""
     ctypes.CDLL(None).prctl(_PR_SET_NAME, _NAME)
-    loop = PlainLoop(now)
+    with contextlib.closing(PlainLoop(now)) as loop:
+        return _run_in(loop, flags, environment)
+
+
+def _run_in(loop: PlainLoop, flags: ExecutorFlags, environment: ExecutorEnvironment) -> int:
     machinery = HostMachinery(flags, environment, loop, lambda text, moment: log(moment, text))
 
     def make_driver(listener: ExecutorListener) -> ExecutorDriver:
@@ -64,7 +69,6 @@ def run(flags: ExecutorFlags, environment: ExecutorEnvironment) -> int:
     with loop.signals(dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), executor.terminate)):
         executor.start(now())
         loop.run()
-    loop.close()
     return executor.exit_code
 
 

@@ -235,6 +235,22 @@ def _ended_while_leaving(life: Life, event: Event, waits: Waits, now: float) -> 
     return Decision(structs.replace(decision.life, parting=life.deadline), decision.actions)
 
 
+def _hurry(life: Life, event: Event, waits: Waits, now: float) -> Decision:
+    """Asked again, perhaps with less patience: what is under way may be shortened, never stretched."""
+    assert life.deadline is not None
+    lasts = {
+        Phase.LEAVING: min(waits.leave_s, waits.stop_s),
+        Phase.QUITTING: min(max(waits.endpoint_s, waits.graceful_s), waits.stop_s),
+        Phase.ABORTING: min(max(waits.endpoint_s, waits.shutdown_s), waits.stop_s),
+        Phase.TERMINATING: min(waits.finalization_s + waits.kill_s, waits.stop_s),
+        Phase.KILLING: waits.kill_s,
+    }[life.phase]
+    if now + lasts >= life.deadline:
+        return Decision(life)
+    again = (Do.TERMINATE,) if life.phase is Phase.TERMINATING else ()  # the runner's grace is shorter, too
+    return Decision(structs.replace(life, deadline=now + lasts), again)
+
+
 def _quit(life: Life, event: Event, waits: Waits, now: float) -> Decision:
     if not waits.http:
         return _terminate(life, event, waits, now)
@@ -300,7 +316,7 @@ ALIVE = (_P.STARTING, _P.RUNNING)
 #: Phases in which a running task is being stopped.
 STOPPING = (_P.LEAVING, _P.QUITTING, _P.ABORTING, _P.TERMINATING, _P.KILLING)
 
-#: THE table. What is not in it is of no consequence: a second kill, a health check's word while stopping, …
+#: THE table. What is not in it is of no consequence: a late answer, a health check's word while stopping, …
 TABLE: Mapping[tuple[Phase, Happened], Handler] = {
     (_P.IDLE, _H.LAUNCHED): _prepare,
     (_P.IDLE, _H.UNREADABLE): _unreadable,
@@ -317,6 +333,7 @@ TABLE: Mapping[tuple[Phase, Happened], Handler] = {
     **{(phase, what): _stop for phase in ALIVE for what in (_H.KILL, _H.SHUTDOWN, _H.UNHEALTHY)},
     **{(phase, _H.TASK_OVER): _ended_meanwhile for phase in STOPPING},
     (_P.LEAVING, _H.TASK_OVER): _ended_while_leaving,
+    **{(phase, what): _hurry for phase in STOPPING for what in (_H.KILL, _H.SHUTDOWN)},
     (_P.LEAVING, _H.CHECKS_STOPPED): _quit,
     (_P.LEAVING, _H.TICK): _quit,
     (_P.QUITTING, _H.HANDLED): _wait_for_quit,

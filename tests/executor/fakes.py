@@ -110,6 +110,7 @@ class FakeRunner:
         self.next_wake: float | None = None
         self.trouble = ""
         self.orders: list[str] = []
+        self.graces: list[float | None] = []
         self.obeys = True
 
     def fileno(self) -> int:
@@ -124,6 +125,7 @@ class FakeRunner:
 
     def kill(self, now: Now, grace: float | None = None, *, finalize: bool = True, reason: str = "") -> None:
         self.orders.append("kill" if grace else "kill now")
+        self.graces.append(grace)
         if self.obeys:
             self.end(HostState.KILLED, reason)
 

@@ -50,7 +50,7 @@ def test_an_idle_executor_ends(stage: Stage) -> None:
     [
         b"", b"\0\1\2 thrift?", b"{", b"[]", b"7", b"{}", b'{"taskId": "t1"}', b'{"taskId": 7, "task": {}}',
         b'{"taskId": "t1", "task": {"job": {"role": "www"}}}', b'{"taskId": "\xff"}', b"[" * 100_000,
-        assigned_json("../../t1"), assigned_json(""),
+        assigned_json("../../t1"), assigned_json(""), b'{"x": ' + b"[" * 100_000,
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_fails_at_once(stage: Stage, data: bytes) -> None:
@@ -309,6 +309,74 @@ def test_a_kill_policy_is_a_budget(stage: Stage) -> None:
     stage.executor.kill(TaskID(value="t1"), policy, stage.loop.now())
     stage.loop.advance(2.0)
     assert stage.runner.orders == ["kill", "kill now", "lose"]
+
+
+def test_a_shutdown_in_the_middle_of_a_kill_hurries(stage: Stage) -> None:
+    stage.runner.obeys = False
+    stage.launch()
+    stage.kill()
+    stage.loop.advance(1.0)
+    assert stage.runner.graces == [30.0]
+    stage.executor.shutdown("SHUTDOWN", stage.loop.now())
+    stage.loop.advance(5.0)
+    assert stage.runner.orders == ["kill", "kill", "kill now", "lose"]
+    assert 0 < (stage.runner.graces[1] or 0) < 5
+    assert stage.said[1:] == [(S.KILLED, ASKED_TO_KILL)]
+
+
+def test_a_second_kill_may_have_less_patience(stage: Stage) -> None:
+    stage.runner.obeys = False
+    stage.launch()
+    stage.kill()
+    policy = KillPolicy(grace_period=DurationInfo(nanoseconds=2_000_000_000))
+    stage.executor.kill(TaskID(value="t1"), policy, stage.loop.now())
+    stage.loop.advance(2.0)
+    assert stage.runner.orders[-1] == "lose"
+
+
+def test_the_waits_are_those_of_the_task(stage: Stage) -> None:
+    stage.machinery.waits = Waits(finalization_s=3.0, kill_s=4.0)
+    stage.runner.obeys = False
+    stage.launch()
+    stage.kill()
+    assert stage.runner.graces == [3.0]
+    stage.loop.advance(6.9)
+    assert stage.runner.orders == ["kill"]
+    stage.loop.advance(0.2)
+    assert stage.runner.orders == ["kill", "kill now"]
+
+
+def test_an_answer_that_comes_late_means_nothing(tmp_path: Path) -> None:
+    machinery = FakeMachinery(port=8080, endpoints=False)
+    stage = Stage(tmp_path, machinery, Waits(http=True))
+    stage.launch()
+    stage.workers.hold = True
+    stage.kill()
+    stage.loop.advance(2.1)  # it has not answered /quitquitquit; /abortabortabort is under way
+    late, _ = stage.workers.held
+    late()
+    stage.loop.settle()
+    assert not stage.runner.orders
+    stage.loop.advance(2.1)
+    assert stage.runner.orders == ["kill"]
+
+
+def test_a_launch_that_comes_when_all_is_over_is_lost(stage: Stage) -> None:
+    stage.executor.shutdown("SHUTDOWN", stage.loop.now())
+    stage.launch("t1")
+    assert stage.said == [(S.LOST, "Task already running on this executor: none any more")]
+
+
+def test_a_driver_that_hears_nothing_any_more_is_no_accident(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deaf(*_: object) -> None:
+        raise HostError("cannot send: the driver has ended")
+
+    stage.launch()
+    monkeypatch.setattr(stage.driver, "update", deaf)
+    stage.runner.end(HostState.SUCCESS)
+    stage.loop.turn()
+    stage.loop.advance(1)
+    assert "cannot send: the driver has ended" in stage.log and stage.loop.stopped
 
 
 def test_the_last_word_waits_for_its_acknowledgement(stage: Stage) -> None:

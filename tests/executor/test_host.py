@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from config.schema import Announcer, HttpLifecycleConfig, LifecycleConfig, Process
+from config.schema import Announcer, HealthCheckConfig, HttpLifecycleConfig, LifecycleConfig, Process
 from executor.core.health_policy import Verdict
 from executor.core.lifecycle import Waits
 from executor.executor import why_not_prepared
@@ -19,12 +19,17 @@ from executor.host import HostMachinery, Place
 from executor.machinery import Prepared, Said
 from executor.options import parse_flags
 from executor.payload import AssignedTask, read_assigned
+from executor.sandbox import SandboxOptions
 from mesos.executor_environment import ExecutorEnvironment
 from tests.executor.payloads import JOB, assigned_json
+from tests.executor.sandbox.conftest import USER, place, root_only
 from thermos.clock import now as look_at_clock
 from thermos.core.states import TaskState
 from thermos.errors import ThermosError, UserError
 from thermos.host.loop import PlainLoop
+from thermos.host.users import current_user
+
+__all__ = ["place"]
 
 ENSEMBLE = ("--announcer-ensemble", "127.0.0.1:1")
 
@@ -215,6 +220,7 @@ def test_the_runner_gets_what_the_flags_say(host: Host, monkeypatch: pytest.Monk
     monkeypatch.setenv("MARK", "here")
     plain = settings_of(host.prepare(assigned_json()))
     assert plain.base_env is None and not plain.setuid and plain.user.uid == os.geteuid()
+    assert plain.nofile is not None, "limits to give back"
     assert (plain.on_owner_death, plain.owner_wait, plain.run_limit) == ("stop", 0.0, 100)
     assert plain.sandbox == host.directory / "sandbox" and plain.log_dir == host.directory / "sandbox" / ".logs"
     flags = ("--preserve-env", "--runner-logger-mode", "rotate", "--orphan-wait-secs", "3")
@@ -262,6 +268,90 @@ def test_too_much_on_disk_ends_the_task(host: Host) -> None:
     (text,) = [text for what, text in said if what is Said.UNHEALTHY]
     begins = "Disk limit exceeded.  Reserved 16777216 bytes vs used "
     assert text.startswith(begins) and int(text.removeprefix(begins).removesuffix(" bytes.")) >= 17 * 2**20
+
+
+class Caught(Exception):
+    """Instead of making something: with what it would have been made."""
+
+
+def made_with(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def catch(*args: Any, **kwargs: Any) -> None:
+        calls.append((args, kwargs))
+        raise Caught
+
+    monkeypatch.setattr(f"executor.host.{name}", catch)
+    return calls
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_how_long_zookeeper_is_waited_for(host: Host, monkeypatch: pytest.MonkeyPatch, gated: bool) -> None:
+    health = HealthCheckConfig(initial_interval_secs=7, interval_secs=3, max_consecutive_failures=2)
+    job = job_with("{{thermos.ports[http]}}", announce=Announcer(), health_check_config=health)
+    machinery = host.machinery(*ENSEMBLE, *(["--announcer-health-gated"] if gated else []))
+    prepared = machinery.prepare(read_assigned(assigned_json(job=job, ports={"http": 1})), None)
+    calls = made_with(monkeypatch, "Announcer")
+    with pytest.raises(Caught):
+        machinery.checks(prepared, lambda *_: None)
+    assert calls[0][1] == {"connect_wait_s": 13.0, "paused": gated}
+
+
+def test_how_long_a_snooze_is_good_for(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    machinery = host.machinery("--snooze-max-secs", "77")
+    prepared = machinery.prepare(read_assigned(assigned_json()), None)
+    calls = made_with(monkeypatch, "HealthChecker")
+    with pytest.raises(Caught):
+        machinery.checks(prepared, lambda *_: None)
+    assert calls[0][1]["snooze_max_s"] == 77.0
+    assert calls[0][1]["snooze"] == host.directory / "sandbox" / ".healthchecksnooze"
+
+
+def test_what_sandboxes_are_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = made_with(monkeypatch, "plan_sandbox")
+    flags = ("--no-create-user", "--sandbox-mount-point", "/box", "--execute-as-user", "somebody")
+    with pytest.raises(Caught):
+        host.prepare(assigned_json(), *flags)
+    role, _, environment, options, _ = calls[0][0]
+    assert (role, environment) == ("www", host.environment)
+    assert options == SandboxOptions(nosetuid=True, execute_as_user="somebody", no_create_user=True, mount_point="/box")
+
+
+def test_a_shell_check_runs_in_the_sandbox_as_the_task_does(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    for flags, identity in ((), None), (("--nosetuid-health-checks",), None):
+        calls = made_with(monkeypatch, "choose_probe")
+        machinery = host.machinery(*flags)
+        prepared = machinery.prepare(read_assigned(assigned_json()), None)
+        with pytest.raises(Caught):
+            machinery.checks(prepared, lambda *_: None)
+        context = calls[0][0][2]
+        assert (context.cwd, context.identity, context.root) == (host.directory / "sandbox", identity, None)
+        assert context.nofile is not None
+
+
+@root_only
+def test_a_shell_check_is_the_users_unless_it_shall_not_be(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(place)
+    for flags, name in ((), USER), (("--nosetuid-health-checks",), None):
+        calls = made_with(monkeypatch, "choose_probe")
+        machinery = HostMachinery(parse_flags(flags), host.environment, host.loop, lambda text, now: None)
+        prepared = machinery.prepare(read_assigned(assigned_json(job=JOB(role=USER))), None)
+        with pytest.raises(Caught):
+            machinery.checks(prepared, lambda *_: None)
+        identity = calls[0][0][2].identity
+        assert (identity and identity.name) == name
+    host.loop.close()
+
+
+def test_processes_know_whom_they_run_as(host: Host) -> None:
+    """Clients bind `thermos.user` to the role; who does not leaves it to the host."""
+    me = current_user().name
+    job = job_with("echo WHO")(role="nobody-of-that-name")
+    data = assigned_json(job=job).replace(b"WHO", b"{{thermos.user}}")
+    machinery = HostMachinery(parse_flags(["--execute-as-user", me]), host.environment, host.loop, lambda *_: None)
+    prepared = machinery.prepare(read_assigned(data), None)
+    assert prepared.assignment.spec.processes[0].cmdline == f"echo {me}"
+    assert settings_of(prepared).user.name == me
 
 
 # --- a run

@@ -14,6 +14,7 @@ from executor.core.lifecycle import (
     STOPPING,
     TABLE,
     Action,
+    Decision,
     Do,
     Event,
     Happened,
@@ -49,10 +50,11 @@ EXPECTED = {
     (P.KILLING, H.TICK): P.FLUSHING, (P.KILLING, H.TASK_OVER): P.FLUSHING,
     (P.FLUSHING, H.ACKNOWLEDGED): P.ENDED, (P.FLUSHING, H.TICK): P.ENDED, (P.FLUSHING, H.AWAY): P.FLUSHING,
     (P.FLUSHING, H.CHECKS_STOPPED): P.FLUSHING,
+    **{(phase, what): phase for phase in STOPPING for what in (H.KILL, H.SHUTDOWN)},
 }  # fmt: skip
 
-#: The one event that leaves the deadline as it is.
-PARTED = (P.FLUSHING, H.CHECKS_STOPPED)
+#: Within a phase only these begin a new wait.
+RENEWS = (H.HANDLED, H.AWAY)
 
 WAITS = Waits(http=True)
 
@@ -72,7 +74,7 @@ def test_the_whole_square(phase: Phase, what: Happened) -> None:
 @pytest.mark.parametrize("phase", [p for p in Phase if p not in (*ALIVE, P.ENDED)])
 def test_every_wait_has_a_deadline_and_a_way_on(phase: Phase) -> None:
     assert (phase, H.TICK) in TABLE
-    leads_here = [(p, w) for (p, w), after in EXPECTED.items() if after is phase and (p, w) != PARTED]
+    leads_here = [(p, w) for (p, w), after in EXPECTED.items() if after is phase and (p is not phase or w in RENEWS)]
     for before, what in leads_here:
         decision = step(Life(before, 0.0, Say(TaskState.KILLED)), Event(what), WAITS, 0.0)
         assert decision.life.deadline is not None and decision.life.deadline > 0
@@ -236,6 +238,23 @@ def test_all_waits_fit_into_a_budget(budget: float, http: bool) -> None:
         life = step(life, TICK, waits, now).life
     assert now <= max(budget, 0.125) or budget > 100
     assert (waits == Waits(http=http)) == (budget > 100)
+    assert budget > 100 or waits.flush_s <= budget * 0.2
+
+
+@pytest.mark.parametrize("phase", STOPPING)
+@pytest.mark.parametrize("what", [H.KILL, H.SHUTDOWN])
+def test_asked_again_with_less_patience_it_hurries(phase: Phase, what: Happened) -> None:
+    """An agent that shuts us down in the middle of a kill does not wait as long as we would."""
+    life = Life(phase, 100.0, Say(TaskState.KILLED, "first"))
+    assert step(life, Event(what, "again"), WAITS, 99.0) == Decision(life), "never stretched"
+    hurried = step(life, Event(what, "again"), within(WAITS, 5.0), 50.0)
+    assert hurried.life.phase is phase and hurried.life.outcome == life.outcome
+    assert hurried.actions == ((Do.TERMINATE,) if phase is P.TERMINATING else ())
+    life, now = hurried.life, 50.0
+    while life.phase is not P.FLUSHING:
+        now = life.deadline or now
+        life = step(life, TICK, within(WAITS, 5.0), now).life
+    assert now <= 55.0
 
 
 def test_killing_twice_is_killing_once() -> None:
