@@ -53,20 +53,23 @@ class Files:
         if not real.is_dir():
             return []
         found: list[FileInfo] = []
-        with os.scandir(real) as entries:
-            for entry in entries:
-                if len(found) >= MAX_LISTED:
-                    break
-                info = _info(entry, f"{path.rstrip('/')}/{entry.name}", sandbox)
-                if info is not None:
-                    found.append(info)
+        try:
+            with os.scandir(real) as entries:
+                for entry in entries:
+                    if len(found) >= MAX_LISTED:
+                        break
+                    info = _info(entry, f"{path.rstrip('/')}/{_shown(entry.name)}", sandbox)
+                    if info is not None:
+                        found.append(info)
+        except OSError as error:  # a task may lock its folders
+            raise Refusal(403) from error
         return sorted(found, key=lambda info: info.path)
 
     def read(self, path: str, offset: int, length: int | None) -> tuple[bytes, int]:
         """The bytes from `offset` on, at most `MAX_READ`, and the size of the file."""
         with self.open(path) as file:
             size = os.fstat(file.fileno()).st_size
-            file.seek(offset)
+            file.seek(min(offset, size))
             return file.read(min(MAX_READ, MAX_READ if length is None else length)), size
 
     def open(self, path: str) -> OpenFile:
@@ -150,6 +153,11 @@ def _info(entry: os.DirEntry[str], path: str, sandbox: Path) -> FileInfo | None:
         return None  # gone meanwhile, or a link to nowhere
     mtime, owner, group = found.st_mtime_ns // 10**9, _user(found.st_uid), _group(found.st_gid)
     return FileInfo(path, found.st_nlink, found.st_size, float(mtime), found.st_mode, owner, group)
+
+
+def _shown(name: str) -> str:
+    """A name may hold any bytes; JSON holds text."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 @lru_cache(maxsize=1024)

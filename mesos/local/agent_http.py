@@ -294,7 +294,7 @@ class AgentServer:
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         with self._files.open(_path(request)) as file:
-            name = _path(request).rsplit("/", 1)[-1].replace('"', "").replace("\\", "")
+            name = "".join(c for c in _path(request).rsplit("/", 1)[-1] if c.isprintable() and c not in '"\\')
             response = web.StreamResponse(
                 headers={
                     "Content-Type": "application/octet-stream",

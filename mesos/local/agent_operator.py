@@ -88,7 +88,7 @@ class Operator:
             payload = self._read_file(_operand(call, _ReadFile))
         elif kind == "LIST_FILES":
             path = _operand(call, _ListFiles).path
-            payload = {"file_infos": [_file_info(info) for info in self._files.listing(path)]}
+            payload = {"file_infos": [file_info(info) for info in self._files.listing(path)]}
         elif kind == "GET_CONTAINERS":
             payload = await self._containers()
         elif kind == "PRUNE_IMAGES":
@@ -128,12 +128,12 @@ def _pairs(values: Mapping[str, Any]) -> list[Opaque]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
-def _file_info(info: FileInfo) -> Opaque:
+def file_info(info: FileInfo) -> Opaque:
     return {
         "path": info.path,
         "nlink": info.nlink,
         "size": info.size,
-        "mtime": {"nanoseconds": int(info.mtime) * 10**9},
+        "mtime": {"nanoseconds": max(-(2**63), min(2**63 - 1, int(info.mtime) * 10**9))},  # some systems know more
         "mode": info.mode,
         "uid": info.uid,
         "gid": info.gid,

@@ -20,6 +20,8 @@ from mesos.core.executor_api import Event
 from mesos.core.messages import CommandURI, TaskID
 from mesos.core.recordio import RecordReader
 from mesos.core.wire import decode
+from mesos.local.agent_files import FileInfo
+from mesos.local.agent_operator import file_info
 from mesos.local.core.agent_config import AgentOptions
 from mesos.local.core.agent_token import sign
 from mesos.local.core.protocol import (
@@ -528,3 +530,54 @@ def test_files_of_the_sandbox(tmp_path: Path) -> None:
             assert len(infos) == 7
 
     play(scenario())
+
+
+def test_whatever_a_task_names_its_files_they_are_shown(tmp_path: Path) -> None:
+    """A name may hold any bytes but a slash and a null byte; an offset may be any number."""
+
+    async def scenario() -> None:
+        async with Live(tmp_path) as live:
+            live.run("t1")
+            box = Path((await live.status("t1", "TASK_RUNNING")).message.split()[2])
+            names = (b"bad\xff\xfe", b"new\nline", b"cr\rX: y", b'quo"te\\', "é".encode())
+            for name in names:
+                Path(os.fsdecode(os.fsencode(box) + b"/" + name)).write_text("x")
+            wanted = {name.decode(errors="replace") for name in names} | {"stdout", "stderr"}
+            assert {info["path"].rpartition("/")[2] for info in await live.get(f"/files/browse?path={box}")} == wanted
+            listed = (await live.api("LIST_FILES", list_files={"path": str(box)}))["list_files"]["file_infos"]
+            assert {info["path"].rpartition("/")[2] for info in listed} == wanted
+            for name, shown in (("new%0Aline", "newline"), ("cr%0DX:%20y", "crX: y"), ("quo%22te%5C", "quote")):
+                code, body, fields = await live.request("GET", f"/files/download?path={box}/{name}")
+                assert (code, body, fields["Content-Disposition"]) == (200, b"x", f'attachment; filename="{shown}"')
+            for offset in (2**62 - 1, 2**63 - 1, 2**63, 10**30):
+                got = await live.api("READ_FILE", read_file={"path": f"{box}/stdout", "offset": offset})
+                assert got["read_file"].get("data", "") == ""
+            code, body, _ = await live.request("GET", f"/files/read?path={box}/stdout&offset={2**62 - 1}")
+            assert (code, json.loads(body)["data"]) == (200, "")
+
+    play(scenario())
+
+
+def test_a_folder_that_a_task_locked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with Live(tmp_path) as live:
+            live.run("t1")
+            box = Path((await live.status("t1", "TASK_RUNNING")).message.split()[2])
+            (box / "locked").mkdir()
+            asked = []
+
+            def scandir(path: Path) -> None:  # what it says to who is not root
+                asked.append(path.name)
+                raise PermissionError(13, "Permission denied", str(path))
+
+            monkeypatch.setattr("mesos.local.agent_files.os.scandir", scandir)
+            assert (await live.request("GET", f"/files/browse?path={box}/locked"))[0] == 403
+            assert asked == ["locked"]
+            monkeypatch.undo()
+
+    play(scenario())
+
+
+@pytest.mark.parametrize(("mtime", "shown"), [(1e12, 2**63 - 1), (-1e12, -(2**63)), (1.0, 10**9)])
+def test_times_of_files_that_no_64_bits_hold(mtime: float, shown: int) -> None:
+    assert file_info(FileInfo("x", 1, 2, mtime, 0o100644, "u", "g"))["mtime"] == {"nanoseconds": shown}
