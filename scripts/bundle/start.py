@@ -5,6 +5,7 @@ directory may be another one tomorrow. Nothing of this Python's own packages tak
 """
 
 import fcntl
+import gc
 import os
 import sys
 
@@ -15,7 +16,10 @@ sys.dont_write_bytecode = True  # it is there already; what is unpacked stays as
 opened = f"/proc/{os.getpid()}/fd/{home}/lib"
 sys.path.insert(0, opened if os.path.isdir(opened) else os.path.dirname(os.path.abspath(__file__)) + "/lib")
 
+gc.disable()  # importing makes nothing that is garbage
 from executor.main import main  # noqa: E402
+
+gc.enable()
 
 if __name__ == "__main__":
     sys.exit(main())
