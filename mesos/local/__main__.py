@@ -152,6 +152,7 @@ def main(argv: list[str]) -> int:
             asyncio.run(run(make_cluster(given, given.work_dir)))
         else:
             with tempfile.TemporaryDirectory(prefix="mesos-local-", ignore_cleanup_errors=True) as folder:
+                Path(folder).chmod(0o711)  # tasks of other users have their sandboxes below it
                 asyncio.run(run(make_cluster(given, Path(folder))))
     except ThermosError as error:
         print(f"mesos.local: {error}", file=sys.stderr)  # noqa: T201
