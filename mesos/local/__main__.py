@@ -1,4 +1,4 @@
-"""`python -m mesos.local`: a Mesos on this machine, in the foreground, until ^C or SIGTERM.
+"""`python -m mesos.local`: a Mesos on this machine, in the foreground, until ^C, SIGTERM or the terminal closes.
 
 It serves loopback addresses only, and starts executors as ordinary processes of whoever runs it. When it ends, they
 end. `--master-option` and `--agent-option` set the fields of `MasterConfig` and `AgentOptions`.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import resource
 import signal
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +23,7 @@ from mesos.local.core.agent_config import AgentOptions
 from mesos.local.core.cluster import MasterConfig
 from mesos.local.election import KAZOO_LOG
 from mesos.local.options import parse_options
-from thermos.errors import Bug, Exit, ThermosError, UserError
+from thermos.errors import Bug, Exit, HostError, ThermosError, UserError
 
 _DESCRIPTION = """A Mesos on this machine, in the foreground, until ^C or SIGTERM. Whoever can connect to its ports, as
 all users of this machine can, may run commands as you: with --credentials they have to show theirs."""
@@ -117,16 +119,16 @@ async def run(cluster: LocalCluster) -> None:
         stop.set()
 
     loop.set_exception_handler(on_exception)
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop.set)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup has it
+            loop.add_signal_handler(signum, stop.set)
     starting = asyncio.create_task(cluster.start())
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            for line in cluster.describe():
-                print(line, flush=True)  # noqa: T201
+            say(cluster.describe())
             await stopping
     finally:
         for task in (starting, stopping):
@@ -135,6 +137,15 @@ async def run(cluster: LocalCluster) -> None:
         await cluster.stop()
     if broken:
         raise Bug(f"an internal error, please report it: {broken[0]}")
+
+
+def say(lines: Iterable[str]) -> None:
+    """Raises HostError when nobody hears it."""
+    try:
+        print(*lines, sep="\n", flush=True)  # noqa: T201
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the rest goes at the end of Python
+        raise HostError(f"cannot write to stdout: {error.strerror}") from error
 
 
 def raise_file_limit() -> None:

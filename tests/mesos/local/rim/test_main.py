@@ -46,7 +46,7 @@ def wait(condition: object, process: subprocess.Popen[bytes], out: Path) -> None
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_comes_up_and_ends_clean_with_its_executors(tmp_path: Path, signum: signal.Signals) -> None:
     with running("--agents", "1", "--work-dir", str(tmp_path / "work"), out=tmp_path / "out") as process:
 
@@ -243,3 +243,10 @@ def test_no_zookeeper_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "mesos.local: cannot reach ZooKeeper at 127.0.0.1:1: Connection time-out\n"
+
+
+def test_a_full_stdout_is_one_line_on_stderr(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mesos.local", "--agents", "0", "--port", str(PORT), "--work-dir", str(tmp_path)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "mesos.local: cannot write to stdout: No space left on device\n")
