@@ -77,6 +77,34 @@ def test_a_refusal_is_told_and_never_repeated(line: str) -> None:
         assert len(agent.talks) == 1 and executor.driver.phase is Phase.ABANDONED
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "404 Not Found",
+        "408 Request Timeout",
+        "425 Too Early",
+        "429 Too Many Requests",
+        "307 Temporary Redirect",
+        "502 No",
+    ],
+)
+def test_what_an_agent_that_has_just_started_says_passes(line: str) -> None:
+    count = 0
+
+    def script(talk: Talk) -> None:
+        nonlocal count
+        count += 1
+        if count == 1:
+            after_request(lambda talk: talk.send(reply(line, "not yet\n")))(talk)
+        else:
+            good(talk)
+
+    with serving(script) as agent, running(agent.port) as executor:
+        executor.until_told("subscribed")
+        assert executor.listener.of("problem") == [f"cannot subscribe: {line}: not yet"]
+        assert executor.listener.of("shutdown") == []
+
+
 def half_close(talk: Talk) -> None:
     talk.sock.shutdown(socket.SHUT_WR)
     talk.until_closed()

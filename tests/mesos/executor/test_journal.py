@@ -134,6 +134,16 @@ def test_files_of_others_are_refused_and_left_alone(tmp_path: Path) -> None:
     assert precious.read_bytes() == b"do not touch"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of somebody else")
+def test_a_file_of_a_tasks_user_is_refused_and_left_alone(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    journal.write_bytes(line_of(OWNER))
+    os.chown(journal, 65534, 65534)
+    with pytest.raises(HostError, match=r"^cannot use the journal .*no file of this executor's"):
+        read(journal)
+    assert journal.read_bytes() == line_of(OWNER)
+
+
 @pytest.mark.parametrize("tear", [None, 0, 1, 10, 60])
 def test_on_a_full_disk_records_wait_in_memory_in_their_order(tmp_path: Path, tear: int | None) -> None:
     disk = Disk()
