@@ -157,7 +157,7 @@ class Fetcher:
     async def _download(self, uri: CommandURI) -> Path:
         """A file in the cache directory: the shared one, or one for this time only."""
         self._cache.mkdir(parents=True, exist_ok=True)
-        self._cache.chmod(0o755)
+        self._cache.chmod(0o755 if os.geteuid() == 0 else 0o700)  # root's tasks are of many users
         name = hashlib.sha256(uri.value.encode()).hexdigest()[:32]
         if not uri.cache:
             return await self._load(uri.value, self._cache / f"once-{name}-{os.urandom(6).hex()}")

@@ -210,6 +210,19 @@ def test_downloads_and_the_cache(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 1  # the cached one
 
 
+@pytest.mark.parametrize(("uid", "mode"), [(0, 0o755), (1000, 0o700)])
+def test_the_cache_is_for_whoever_tasks_run_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, mode: int
+) -> None:
+    monkeypatch.setattr("mesos.local.fetcher.os.geteuid", lambda: uid)
+
+    def use(url: str) -> None:
+        fetch(tmp_path, CommandURI(value=f"{url}/x"))
+
+    serve(tmp_path, lambda _: web.Response(body=b"x"), use)
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == mode
+
+
 def test_the_cache_is_bounded(tmp_path: Path) -> None:
     def use(url: str) -> None:
         uris = [CommandURI(value=f"{url}/{n}", cache=True) for n in range(5)]
