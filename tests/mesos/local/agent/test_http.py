@@ -20,7 +20,7 @@ from mesos.core.executor_api import Event
 from mesos.core.messages import CommandURI, TaskID
 from mesos.core.recordio import RecordReader
 from mesos.core.wire import decode
-from mesos.local.agent_files import FileInfo
+from mesos.local.agent_files import FileInfo, OpenFile
 from mesos.local.agent_operator import file_info
 from mesos.local.core.agent_config import AgentOptions
 from mesos.local.core.agent_token import sign
@@ -33,6 +33,7 @@ from mesos.local.core.protocol import (
     StatusUpdate,
 )
 from mesos.local.faults import Way
+from mesos.local.http_words import Refusal
 from tests.mesos.local.agent.harness import FRAMEWORK, executor_info
 from tests.mesos.local.agent.live import EXECUTOR, Live
 
@@ -581,3 +582,19 @@ def test_a_folder_that_a_task_locked_is_refused(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(("mtime", "shown"), [(1e12, 2**63 - 1), (-1e12, -(2**63)), (1.0, 10**9)])
 def test_times_of_files_that_no_64_bits_hold(mtime: float, shown: int) -> None:
     assert file_info(FileInfo("x", 1, 2, mtime, 0o100644, "u", "g"))["mtime"] == {"nanoseconds": shown}
+
+
+def test_what_was_put_in_the_place_of_a_file_meanwhile_is_not_opened(tmp_path: Path) -> None:
+    """Between the look at a path and its opening a task may have swapped it."""
+    (tmp_path / "secret").write_text("secret")
+    box = tmp_path / "box"
+    box.mkdir()
+    (box / "file").symlink_to("inside")
+    (box / "inside").write_text("x")
+    (box / "folder").symlink_to(tmp_path)
+    for swapped, status in ((box / "file", 403), (box / "folder" / "secret", 400)):
+        with pytest.raises(Refusal) as caught:
+            OpenFile(swapped, box)
+        assert caught.value.status == status
+    with OpenFile(box / "inside", box) as file:
+        assert file.read(10) == b"x"
