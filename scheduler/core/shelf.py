@@ -1,0 +1,142 @@
+"""Things in order, to be searched for the first one that is big enough, without looking at those that are not.
+
+The order is cut into blocks, each with an upper bound of what its members hold, one for ordinary tasks and one for
+tasks of a revocable tier. A search passes a block with one comparison where nothing in it can be enough. Whatever is
+counted in `Looks` is what a search costs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from typing import Any, Generic, Protocol, TypeVar
+
+from scheduler.core.resources import NOTHING, Amount
+
+#: Members of a block when it is made; at twice as many it is halved.
+LOAD = 64
+
+Key = tuple[Any, ...]
+
+
+class Sized(Protocol):
+    """`key` is its place, and nothing else has the same; `there`: what it holds (ordinary, for revocable tiers)."""
+
+    @property
+    def key(self) -> Key: ...
+    @property
+    def there(self) -> tuple[Amount, Amount]: ...
+
+
+T = TypeVar("T", bound=Sized)
+
+
+class Looks:
+    """How many blocks and members were looked at."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def upper_bound(a: Amount, b: Amount) -> Amount:
+    """Holds whatever one of them holds."""
+    return Amount(
+        max(a.milli_cpus, b.milli_cpus),
+        max(a.ram_mb, b.ram_mb),
+        max(a.disk_mb, b.disk_mb),
+        max(a.ports, b.ports),
+        max(a.gpus, b.gpus),
+    )
+
+
+class _Block(Generic[T]):
+    """`is_loose`: a member left that may have been the biggest; the bounds still hold, but could be tighter."""
+
+    __slots__ = ("bounds", "is_loose", "members")
+
+    def __init__(self, members: list[tuple[Key, T]]) -> None:
+        self.members = members
+        self.bounds = (NOTHING, NOTHING)
+        self.is_loose = False
+        self.tighten()
+
+    def tighten(self) -> None:
+        firm, revocable = NOTHING, NOTHING
+        for _, member in self.members:
+            firm = upper_bound(firm, member.there[0])
+            revocable = upper_bound(revocable, member.there[1])
+        self.bounds = (firm, revocable)
+        self.is_loose = False
+
+    def add(self, thing: T) -> None:
+        insort(self.members, (thing.key, thing), key=_key_of)
+        firm, revocable = self.bounds
+        self.bounds = (upper_bound(firm, thing.there[0]), upper_bound(revocable, thing.there[1]))
+
+    def may_hold(self, wanted: Amount, side: int) -> bool:
+        if not self.bounds[side].holds(wanted):
+            return False
+        if self.is_loose:
+            self.tighten()
+        return self.bounds[side].holds(wanted)
+
+
+def _key_of(pair: tuple[Key, object]) -> Key:
+    return pair[0]
+
+
+class Shelf(Generic[T]):
+    """Must not change while a search of it goes on."""
+
+    __slots__ = ("_blocks", "_lasts", "_looks", "_size")
+
+    def __init__(self, looks: Looks) -> None:
+        self._blocks: list[_Block[T]] = []
+        self._lasts: list[Key] = []  # the last key of each block
+        self._looks = looks
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[T]:
+        return (thing for block in self._blocks for _, thing in block.members)
+
+    def add(self, thing: T) -> None:
+        self._size += 1
+        if not self._blocks:
+            self._blocks.append(_Block([(thing.key, thing)]))
+            self._lasts.append(thing.key)
+            return
+        place = min(bisect_left(self._lasts, thing.key), len(self._blocks) - 1)
+        block = self._blocks[place]
+        block.add(thing)
+        if len(block.members) > 2 * LOAD:
+            first, second = _Block(block.members[:LOAD]), _Block(block.members[LOAD:])
+            self._blocks[place : place + 1] = [first, second]
+            self._lasts[place : place + 1] = [first.members[-1][0], second.members[-1][0]]
+        else:
+            self._lasts[place] = block.members[-1][0]
+
+    def remove(self, thing: T) -> None:
+        """It must be there."""
+        place = bisect_left(self._lasts, thing.key)
+        block = self._blocks[place]
+        del block.members[bisect_left(block.members, thing.key, key=_key_of)]
+        self._size -= 1
+        if block.members:
+            block.is_loose = True
+            self._lasts[place] = block.members[-1][0]
+        else:
+            del self._blocks[place], self._lasts[place]
+
+    def holding(self, wanted: Amount, is_revocable: bool) -> Iterator[T]:
+        """Everything that holds it, in order."""
+        side = int(is_revocable)
+        for block in self._blocks:
+            self._looks.count += 1
+            if block.may_hold(wanted, side):
+                for _, thing in block.members:
+                    self._looks.count += 1
+                    if thing.there[side].holds(wanted):
+                        yield thing
