@@ -1,0 +1,136 @@
+"""Why does this task not start? For every host with an offer all reasons, and the smallest change that would help.
+
+Nothing here is remembered: an answer is worked out from the offers and the task as they are, so it can't be out of
+date, and no host is missing. A host that would take the task has no reasons; then the next attempt will use it.
+
+Source: spec/scheduler.md §3.2 (nearest fit), §13.5 (23).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from scheduler.core import edits
+from scheduler.core.allocate import Wanted
+from scheduler.core.edits import Edit
+from scheduler.core.filters import Counts, filter_host
+from scheduler.core.host_offer import HostOffer
+from scheduler.core.model import TaskConfig
+from scheduler.core.vetoes import Veto, total_score
+
+#: Beside the texts of vetoes.
+RESERVED = "Reserved for another task"
+NO_EXECUTOR = "Executor is not configured"
+NO_OFFERS = "No offers: no host has anything free, or none is known yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The configuration that waits, and what it needs (None: its executor is not configured). `may_use`: whether the
+    agent with that id is kept for others."""
+
+    config: TaskConfig
+    wanted: Wanted | None
+    may_use: Callable[[str], bool] = lambda agent: True
+
+
+@dataclass(frozen=True, slots=True)
+class HostAnswer:
+    """`reasons`: empty if the task fits. `change`: all edits that are needed together."""
+
+    host: str
+    agent: str
+    offer: str
+    age_s: float
+    reasons: tuple[str, ...]
+    vetoes: tuple[Veto, ...]
+    change: tuple[Edit, ...]
+
+    @property
+    def fits(self) -> bool:
+        return not self.reasons
+
+    @property
+    def distance(self) -> tuple[int, int, str]:
+        """What is nearest to a fit is least."""
+        return sum(edit.score for edit in self.change), len(self.change), self.host
+
+    @property
+    def change_text(self) -> str:
+        return " and ".join(edit.text for edit in self.change)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    hosts: tuple[HostAnswer, ...]
+
+    @property
+    def fitting(self) -> list[str]:
+        return [answer.host for answer in self.hosts if answer.fits]
+
+    @property
+    def by_reason(self) -> Mapping[str, int]:
+        """How many hosts have that reason, the most frequent first."""
+        return dict(Counter(reason for answer in self.hosts for reason in answer.reasons).most_common())
+
+    @property
+    def smallest(self) -> HostAnswer | None:
+        """The host that takes the least to fit; None: no host refuses it."""
+        return min((answer for answer in self.hosts if not answer.fits), key=_distance, default=None)
+
+    @property
+    def smallest_of_task(self) -> HostAnswer | None:
+        """The same, of hosts where a change of the job alone would do."""
+        able = (a for a in self.hosts if not a.fits and all(edit.kind.is_of_task for edit in a.change))
+        return min(able, key=_distance, default=None)
+
+    @property
+    def nearest_fit(self) -> tuple[Veto, ...]:
+        """The lightest set of vetoes, as the original weighs them."""
+        return min((a.vetoes for a in self.hosts if a.vetoes), key=total_score, default=())
+
+    @property
+    def pending_reason(self) -> str:
+        """One line: the texts of the nearest fit, or why there is none. Empty: some host takes it."""
+        if self.fitting:
+            return ""
+        if self.nearest_fit:
+            return ",".join(veto.text for veto in self.nearest_fit)
+        return next(iter(self.by_reason), NO_OFFERS)
+
+
+def _distance(answer: HostAnswer) -> tuple[int, int, str]:
+    return answer.distance
+
+
+def explain(asked: Asked, offers: Iterable[HostOffer], counts: Counts, now: float, now_wall: float) -> Explanation:
+    """An answer for each offer."""
+    return Explanation(tuple(_answer(asked, offer, counts, now, now_wall) for offer in offers))
+
+
+def _answer(asked: Asked, offer: HostOffer, counts: Counts, now: float, now_wall: float) -> HostAnswer:
+    wanted = asked.wanted
+    found: list[Veto] = []
+    change: tuple[Edit, ...] = ()
+    reasons: list[str] = []
+    if wanted is None:
+        reasons, change = [NO_EXECUTOR], (edits.CONFIGURE,)
+    else:
+        view = offer.view(wanted.is_revocable)
+        found = filter_host(asked.config, wanted.total, view, counts, now_wall)
+        reasons = [veto.text for veto in found]
+        change = edits.edits_for(asked.config, wanted, view, counts, now_wall) if found else ()
+    if not asked.may_use(offer.agent):
+        reasons.insert(0, RESERVED)
+        change = (edits.RELEASE, *change)
+    return HostAnswer(
+        host=offer.host,
+        agent=offer.agent,
+        offer=offer.id,
+        age_s=now - offer.arrived_at,
+        reasons=tuple(reasons),
+        vetoes=tuple(found),
+        change=change,
+    )

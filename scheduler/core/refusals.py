@@ -1,0 +1,92 @@
+"""Groups of tasks that no host takes: since when, how often they were tried, and the counts of the reasons.
+
+A failed attempt looks at few offers, so the reasons of all hosts are counted apart from it (scheduler.core.explain): by
+whoever asks `job why`, and by the caller in quiet moments for the groups that are `due`, so that pages and metrics have
+something to show for every group and no burst of failures has to pay for it. What is remembered is bounded: the groups
+that failed longest ago go first, and of reasons the most frequent are kept.
+
+Source: spec/scheduler.md §3.2, §13.5 (23). Time is monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from scheduler.core.explain import Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRules:
+    """`fresh_s`: reasons are not counted anew before they are as old as that."""
+
+    most_groups: int = 10_000
+    most_reasons: int = 50
+    fresh_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Standing:
+    """Of one group. `counted_at` None: its reasons were not counted yet."""
+
+    since: float
+    last: float
+    attempts: int = 0
+    tasks: int = 0
+    reason: str = ""
+    hosts_by_reason: Mapping[str, int] | None = None
+    counted_at: float | None = None
+
+
+class RefusalBook:
+    """Knows the groups whose last attempt left tasks over."""
+
+    def __init__(self, rules: RefusalRules | None = None) -> None:
+        self._rules = rules or RefusalRules()
+        self._standings: dict[bytes, Standing] = {}  # the one that failed last is last
+
+    def __len__(self) -> int:
+        return len(self._standings)
+
+    def of(self, group: bytes) -> Standing | None:
+        return self._standings.get(group)
+
+    def failed(self, group: bytes, tasks: int, now: float) -> None:
+        """An attempt left tasks over; `tasks` of the group wait now."""
+        standing = self._standings.pop(group, None) or Standing(since=now, last=now)
+        standing.last, standing.tasks = now, tasks
+        standing.attempts += 1
+        self._standings[group] = standing
+        while len(self._standings) > self._rules.most_groups:
+            del self._standings[next(iter(self._standings))]
+
+    def forget(self, group: bytes) -> None:
+        """Nothing of it waits any more, or all that was tried has a host."""
+        self._standings.pop(group, None)
+
+    def due(self, now: float, most: int) -> list[bytes]:
+        """Groups whose reasons should be counted: never counted, or failed again since, and not just now."""
+        return list(islice(self._stale(now), most))
+
+    def counted(self, group: bytes, explanation: Explanation, now: float) -> None:
+        standing = self._standings.get(group)
+        if standing is None:
+            return
+        standing.counted_at = now
+        standing.reason = explanation.pending_reason
+        standing.hosts_by_reason = dict(islice(explanation.by_reason.items(), self._rules.most_reasons))
+
+    def tasks_by_reason(self) -> Mapping[str, int]:
+        """How many tasks wait for that; not counted yet: an empty reason."""
+        total: Counter[str] = Counter()
+        for standing in self._standings.values():
+            total[standing.reason] += standing.tasks
+        return total
+
+    def _stale(self, now: float) -> Iterator[bytes]:
+        for group, standing in self._standings.items():
+            counted = standing.counted_at
+            if counted is None or (standing.last > counted and now - counted >= self._rules.fresh_s):
+                yield group
