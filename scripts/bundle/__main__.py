@@ -1,9 +1,10 @@
-"""The first thing that runs in a bundle: is everything unpacked already? Then the executor takes this process' place.
+"""The first Python that runs in a bundle: is everything unpacked already? Then the executor takes its place.
 
-Kept small, because every task pays for it; what is rarely needed is in `unpack`. A directory is trusted when nobody
-but its owner (us, or root) can have put something there: so must be all directories above it. The executor gets a
-descriptor of it, and imports through that: a sandbox is later given to the task's user, who may rename what lies in
-it, but not what is open. A shared lock on it lives as long as the executor: `--bundle-clean` leaves it alone.
+`python -c TEXT BUNDLE ARGUMENT…`: the shell that starts it has the text. (Python can run a zip as well, but that takes
+twice as long.) Kept small, because every task pays for it; what is rarely needed is in `unpack`. A directory is trusted
+when nobody but its owner (us, or root) can have put something there: so must be all directories above it. The executor
+gets a descriptor of it, and imports through that: a sandbox is later given to the task's user, who may rename what lies
+in it, but not what is open. A shared lock on it lives as long as the executor: `--bundle-clean` leaves it alone.
 """
 
 import fcntl
@@ -28,7 +29,8 @@ class Stop(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    cache, command, rest = read_arguments(arguments)
+    sys.path.insert(0, arguments[0])  # for `unpack`
+    cache, command, rest = read_arguments(arguments[1:])
     if command == "--version":
         print("thermos_executor", FACTS["version"])
         return 0

@@ -1,9 +1,9 @@
 """Makes the bundle of wheels: `build.py WHEELS TARGET [PYTHON…]`.
 
 The same wheels and Pythons give the same bytes: members are sorted, their times are fixed, nothing tells where or
-when it was built. An outer zip holds the launcher and inner zips: `any.zip`, what every Python needs, and one for each
-Python with its extension modules and bytecode. (Bytecode is there for the Pythons that are given; another one compiles
-when it unpacks.) The bytecode never looks at the sources' times, so unpacking need not keep them.
+when it was built. Behind the launchers is a zip of zips: `any.zip`, what every Python needs, and one for each Python
+with its extension modules and bytecode. (Bytecode is there for the Pythons that are given; another one compiles when
+it unpacks.) The bytecode never looks at the sources' times, so unpacking need not keep them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -60,9 +61,9 @@ def main(argv: list[str]) -> int:
     own = {name: HERE.joinpath(name).read_bytes() for name in ("__main__.py", "unpack.py")}
     facts["digest"] = digest_of(inner | own)
     facts["version"] = version_of(common)
-    main_text = own["__main__.py"].decode().replace("FACTS = None", f"FACTS = {facts!r}", 1)
-    outer = {"__main__.py": main_text.encode(), "unpack.py": own["unpack.py"], **inner}
-    write_bundle(target, {name: (data, 0o644) for name, data in outer.items()}, tags)
+    launcher = own["__main__.py"].decode().replace("FACTS = None", f"FACTS = {facts!r}", 1)
+    outer = {"unpack.py": own["unpack.py"], **inner}
+    write_bundle(target, {name: (data, 0o644) for name, data in outer.items()}, tags, launcher)
     print(json.dumps({"bundle": str(target), "bytes": target.stat().st_size, **facts}, indent=2))
     return 0
 
@@ -162,8 +163,8 @@ def packed(files: Files, head: bytes = b"") -> bytes:
     return buffer.getvalue()
 
 
-def write_bundle(target: Path, files: Files, tags: list[str]) -> None:
-    """Launcher and zip, under another name first: a bundle that is just being run stays whole."""
+def write_bundle(target: Path, files: Files, tags: list[str], launcher: str) -> None:
+    """Launchers and zip, under another name first: a bundle that is just being run stays whole."""
     versions = [f"3.{tag[3:]}" for tag in tags]
     words = " or ".join(filter(None, [", ".join(versions[:-1]), versions[-1]]))
     finder = HERE.parent.parent.joinpath("executor", "find-python.sh").read_text()
@@ -175,6 +176,7 @@ def write_bundle(target: Path, files: Files, tags: list[str]) -> None:
     if found != 1:
         raise SystemExit("make-executor: executor/find-python.sh has no line that says for which Pythons it is")
     text = HERE.joinpath("launcher.sh").read_text().replace("@FIND_PYTHON@", finder.rstrip())
+    text = text.replace("@LAUNCHER@", shlex.quote(launcher))
     size = len(packed(files, text.replace("@SIZE@", "0" * 10).encode()))
     head = text.replace("@SIZE@", f"{size:010d}").encode()
     fresh = target.with_name(target.name + ".new")

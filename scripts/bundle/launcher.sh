@@ -11,5 +11,6 @@ if [ "$size" -ne @SIZE@ ]; then
   echo "cannot start thermos_executor: $self is damaged: it has not the size it was made with; fetch it again" >&2
   exit 65
 fi
-exec "$python" -I -S "$self" "$@"
+launcher=@LAUNCHER@
+exec "$python" -I -S -c "$launcher" "$self" "$@"
 exit 69

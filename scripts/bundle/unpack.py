@@ -107,7 +107,7 @@ def unpack(facts: dict[str, Any], cache: str, home: str, tag: str) -> None:
 
 
 def write_parts(fresh: str, names: tuple[str, ...], digests: dict[str, str]) -> dict[str, int]:
-    """The members of these inner zips, found by what loaded the launcher; {path: size}."""
+    """The members of these inner zips, {path: size}."""
     sizes = {}
     made = {fresh}
     for name in names:
@@ -126,11 +126,12 @@ def write_parts(fresh: str, names: tuple[str, ...], digests: dict[str, str]) -> 
 def checked_part(name: str, digest: str) -> bytes:
     """One of the inner zips, as it was when the bundle was made."""
     try:
-        data = launcher.__loader__.get_data(name)
-    except (OSError, ValueError, EOFError):
+        with zipfile.ZipFile(sys.path[0]) as bundle:
+            data = bundle.read(name)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         data = b""
     if hashlib.sha256(data).hexdigest() != digest:
-        raise Stop(f"cannot unpack {sys.argv[0]}: it is damaged ({name} is not what it was); fetch it again", DAMAGED)
+        raise Stop(f"cannot unpack {sys.path[0]}: it is damaged ({name} is not what it was); fetch it again", DAMAGED)
     return data
 
 
