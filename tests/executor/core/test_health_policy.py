@@ -41,10 +41,19 @@ def verdicts(limits: HealthLimits, checks: str) -> list[Verdict]:
         (HealthLimits(min_successes=3), "SSS", [S, S, R]),
         (HealthLimits(min_successes=3), "SSFF", [S, S, U, U]),  # three more don't fit: it is said at once
         (HealthLimits(max_failures=1, min_successes=1), "FFFS", [S, S, S, R]),
+        # once it is running no number of successes has to fit any more
+        (HealthLimits(initial_interval_s=0, max_failures=5, min_successes=3), "SSSSSFFFFFF", [S, S, *[R] * 8, U]),
     ],
 )  # fmt: skip
 def test_worked_cases(limits: HealthLimits, checks: str, expected: list[Verdict]) -> None:
     assert verdicts(limits, checks)[: len(expected)] == expected
+
+
+def test_attempts_are_counted_until_they_make_no_difference() -> None:
+    limits, health = HealthLimits(), Health()
+    for _ in range(100):
+        health = after_check(health, limits, None)
+    assert health.attempts == limits.attempts_to_running + 1
 
 
 def test_reasons() -> None:
