@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -149,7 +150,7 @@ class Gate:
             if route.realm is not None:
                 principal = self._basic.principal(route.realm, request.headers.get("Authorization"))
             if route.by_leader:
-                self._check_standing(route, "/master" + path, request.query_string)
+                self._check_standing(route, "/master" + quote(path), request.rel_url.raw_query_string)
             if route.methods is not None and request.method not in route.methods:
                 raise words.method_not_allowed(request.method, route.methods)
             return await route.handle(request, principal)
@@ -211,11 +212,15 @@ class Bodies:
 
 
 def answer(status: int, text: str = "", headers: Mapping[str, str] | None = None) -> web.Response:
-    """Plain text; an empty one has no type, as with Mesos."""
-    fields = dict(headers or {})
+    """Plain text; an empty one has no type, as with Mesos. What was asked may stand in headers: they stay one line."""
+    fields = {name: _printable(value) for name, value in (headers or {}).items()}
     if text:
         fields["Content-Type"] = words.TEXT
     return web.Response(status=status, body=text.encode(), headers=fields)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def json_answer(data: bytes) -> web.Response:

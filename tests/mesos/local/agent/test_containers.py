@@ -8,7 +8,7 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -275,10 +275,6 @@ def test_leftovers_of_an_earlier_life_are_killed(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     pid = int(pid_file.read_text())
     assert is_alive(pid)
-    # a record of a process that has another start time is nobody's business
-    other = tmp_path / "meta" / "containers" / "other"
-    record = (tmp_path / "meta" / "containers" / "c1").read_bytes()
-    other.write_bytes(record.replace(b'"start_ticks":', b'"start_ticks":1'))
     (tmp_path / "meta" / "containers" / "damaged").write_bytes(b"{")
     counts: list[int] = []
 
@@ -289,6 +285,43 @@ def test_leftovers_of_an_earlier_life_are_killed(tmp_path: Path) -> None:
     play(tmp_path, scenario)
     assert counts == [1, 0]
     wait_for(lambda: not is_alive(pid))
+
+
+@pytest.fixture
+def stranger() -> Iterator[process_tree.Process]:
+    """A process that has the id of a container's first process by now."""
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as process:
+        found = process_tree.look_at(process.pid)
+        assert found is not None
+        yield found
+        process.kill()
+
+
+@pytest.mark.parametrize("what", ["start", "boot"])
+def test_a_process_that_only_has_the_id_of_a_leftover_lives_on(
+    tmp_path: Path, stranger: process_tree.Process, what: str
+) -> None:
+    ticks = stranger.start_ticks - 1 if what == "start" else stranger.start_ticks
+    record = Record(stranger.pid, ticks, "another" if what == "boot" else boot_id())
+    records = tmp_path / "meta" / "containers"
+    records.mkdir(parents=True)
+    (records / "c1").write_bytes(msgspec.json.encode(record))
+    counts: list[int] = []
+
+    async def scenario(containers: Containers, told: Told) -> None:
+        counts.append(await containers.kill_leftovers())
+
+    play(tmp_path, scenario)
+    assert counts == [0]
+    assert is_alive(stranger.pid)
+    assert list(records.iterdir()) == []
+
+
+def test_a_process_that_has_the_id_of_one_that_was_seen_is_not_killed(stranger: process_tree.Process) -> None:
+    process_tree.kill(stranger._replace(start_ticks=stranger.start_ticks - 1))
+    assert is_alive(stranger.pid)
+    process_tree.kill(stranger)
+    wait_for(lambda: not is_alive(stranger.pid))
 
 
 def test_a_session_whose_first_process_is_gone_is_a_leftover_too(tmp_path: Path) -> None:

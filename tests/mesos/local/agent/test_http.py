@@ -368,6 +368,9 @@ def test_tokens_of_executors(tmp_path: Path) -> None:
             assert await ask("abc") == (
                 401, "401 Unauthorized.", error + 'Expected 3 components in token, got 1"',
             )  # fmt: skip
+            header = base64.urlsafe_b64encode(b'{"alg":"a\\r\\nX: y"}').decode()
+            code, _, shown = await ask(f"{header}.e30.AAAA")  # what it holds stays on one line
+            assert (code, '"a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}X: y"' in shown) == (401, True)
             wrong = sign(b"other", "m-0000", "ex", container)
             assert await ask(wrong) == (401, "401 Unauthorized.", error + 'Token signature does not match"')
             code, text, _ = await ask(sign(b"secret", "m-0000", "ex", "other"))

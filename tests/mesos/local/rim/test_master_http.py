@@ -169,6 +169,8 @@ def test_where_the_leader_is_comes_before_anything_in_the_request() -> None:
         for body in (b"x", json.dumps(SUBSCRIBE).encode()):
             got = await ask(PORT, "POST", PATH + "?a=b", body)
             assert (got.status, got.headers["Location"]) == (307, "//127.0.0.1:19/master/api/v1/scheduler?a=b")
+        got = await ask(PORT, "POST", PATH + "/%C3%A4%09%26?a=%26%0d%0aX:y")  # it stays as it was asked
+        assert got.headers["Location"] == "//127.0.0.1:19/master/api/v1/scheduler/%C3%A4%09%26?a=%26%0d%0aX:y"
         assert (await ask(PORT, "GET", "/health")).status == 200
         assert (await ask(PORT, "GET", "/nope")).status == 404
         desk.where = Standing(None, leads=False)
