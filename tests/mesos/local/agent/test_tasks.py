@@ -8,9 +8,11 @@ from msgspec import structs
 
 from mesos.core.messages import (
     AgentID,
+    CommandInfo,
     ContainerID,
     ContainerStatus,
     DurationInfo,
+    Environment,
     ExecutorID,
     IPAddress,
     KillPolicy,
@@ -20,6 +22,7 @@ from mesos.core.messages import (
     Resource,
     ResourcesOf,
     TaskID,
+    Variable,
     scalar,
 )
 from mesos.local.core.agent_config import AgentOptions
@@ -323,6 +326,23 @@ def test_shutdown_and_its_grace() -> None:
     assert desk.killed == []
     desk.advance(0.2)
     assert desk.killed == [desk.container()]
+
+
+def test_an_executors_environment_is_its_commands_and_mesos_own() -> None:
+    """A secret has no value that could be shown, and nobody can pretend to be another executor."""
+    variables = (
+        Variable(name="MINE", value="1"),
+        Variable(name="HIDDEN", type="SECRET"),
+        Variable(name="MESOS_EXECUTOR_ID", value="another"),
+        Variable(name="PATH", value="/mine"),
+    )
+    command = CommandInfo(value="sleep 1000", environment=Environment(variables=variables))
+    desk = Desk().register()
+    desk.run(structs.replace(task_info("t1"), executor=structs.replace(executor_info(), command=command)))
+    environment = desk.started[0].environment
+    others = {name for name in environment if not name.startswith(("MESOS_", "LIBPROCESS_"))}
+    assert (others, environment["MINE"], environment["PATH"]) == ({"MINE", "PATH"}, "1", "/mine")
+    assert environment["MESOS_EXECUTOR_ID"] == "ex"
 
 
 def test_the_executors_own_grace() -> None:
