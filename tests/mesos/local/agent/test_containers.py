@@ -317,11 +317,15 @@ def test_a_process_that_only_has_the_id_of_a_leftover_lives_on(
     assert list(records.iterdir()) == []
 
 
-def test_a_process_that_has_the_id_of_one_that_was_seen_is_not_killed(stranger: process_tree.Process) -> None:
+def test_a_process_that_has_the_id_of_one_that_was_seen_is_not_killed(
+    stranger: process_tree.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda fd, signum: sent.append(signum))
     process_tree.kill(stranger._replace(start_ticks=stranger.start_ticks - 1))
-    assert is_alive(stranger.pid)
+    assert sent == []
     process_tree.kill(stranger)
-    wait_for(lambda: not is_alive(stranger.pid))
+    assert sent == [signal.SIGKILL]
 
 
 def test_a_session_whose_first_process_is_gone_is_a_leftover_too(tmp_path: Path) -> None:
