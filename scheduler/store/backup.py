@@ -39,15 +39,20 @@ def back_up(directory: Path, backups: Path, stamp: str, keep: int = KEPT) -> Pat
     path = backups / (PREFIX + stamp)
     temporary = backups / ("temp_" + path.name)
     try:
+        if not (directory / FILE_NAME).exists():
+            raise StoreError(f"cannot back up {directory}: there is no store")
+        _check_at_rest(directory)
         backups.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
-        _check_at_rest(directory)
-        _copy(directory / FILE_NAME, temporary)
-        put_in_place(temporary, path)
-        for old in list_backups(backups)[:-keep]:
+        try:
+            _copy(directory / FILE_NAME, temporary)
+            put_in_place(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        others = [other for other in list_backups(backups) if other != path]
+        for old in others[: max(0, len(others) + 1 - keep)]:
             old.unlink()
     except (OSError, sqlite3.Error) as error:
-        temporary.unlink(missing_ok=True)
         raise StoreError(f"cannot back up {directory} to {path}: {error}") from error
     return path
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from scheduler.core.model import ScheduledTask
 from scheduler.store.codec import OpReader, encode_ops
@@ -36,38 +37,46 @@ MAX_CHUNK_BYTES = 1 << 30
 
 
 class Frozen:
-    """The tables of one moment; `applied` as in `Tables`."""
+    """The tables of one moment; `applied` as in `Tables`. To make it costs a few copies of lists."""
 
     def __init__(self, tables: Tables) -> None:
         self.applied = tables.applied
-        self._tasks: list[ScheduledTask] = list(tables.tasks.walk())
-        self._others: list[Op] = list(_other_ops(tables))
+        self._framework_id = tables.framework_id
+        self._tasks = list(tables.tasks.all())
+        self._hosts = list(tables.hosts.values())
+        self._requests = list(tables.maintenance.values())
+        self._quotas = list(tables.quotas.items())
+        self._cron_jobs = list(tables.cron_jobs.values())
+        self._updates = [(e.update, tuple(e.events), tuple(e.instance_events)) for e in tables.updates.walk()]
 
     def ops(self) -> Iterator[list[Op]]:
-        """Chunk by chunk."""
-        for start in range(0, len(self._others), CHUNK):
-            yield self._others[start : start + CHUNK]
-        for start in range(0, len(self._tasks), CHUNK):
-            yield [SaveTasks(tasks=tuple(self._tasks[start : start + CHUNK]))]
+        """Chunk by chunk; tasks of one configuration stand together."""
+        others = self._other_ops()
+        while chunk := list(islice(others, CHUNK)):
+            yield chunk
+        groups: dict[int, list[ScheduledTask]] = {}
+        for task in self._tasks:
+            groups.setdefault(id(task.config), []).append(task)
+        tasks = chain.from_iterable(groups.values())
+        while part := tuple(islice(tasks, CHUNK)):
+            yield [SaveTasks(tasks=part)]
 
     def chunks(self) -> Iterator[bytes]:
         return (zlib.compress(encode_ops(ops), LEVEL) for ops in self.ops())
 
-
-def _other_ops(tables: Tables) -> Iterator[Op]:
-    if tables.framework_id is not None:
-        yield SaveFrameworkId(framework_id=tables.framework_id)
-    yield from (SaveHostAttributes(attributes=attributes) for attributes in tables.hosts.values())
-    yield from (SaveMaintenanceRequest(request=request) for request in tables.maintenance.values())
-    yield from (SaveQuota(role=role, quota=quota) for role, quota in tables.quotas.items())
-    yield from (SaveCronJob(job=job) for job in tables.cron_jobs.values())
-    for entry in tables.updates.walk():
-        key = entry.update.summary.key
-        yield SaveJobUpdate(update=entry.update)
-        if entry.events:
-            yield SaveJobUpdateEvents(key=key, events=tuple(entry.events))
-        if entry.instance_events:
-            yield SaveInstanceUpdateEvents(key=key, events=tuple(entry.instance_events))
+    def _other_ops(self) -> Iterator[Op]:
+        if self._framework_id is not None:
+            yield SaveFrameworkId(framework_id=self._framework_id)
+        yield from (SaveHostAttributes(attributes=attributes) for attributes in self._hosts)
+        yield from (SaveMaintenanceRequest(request=request) for request in self._requests)
+        yield from (SaveQuota(role=role, quota=quota) for role, quota in self._quotas)
+        yield from (SaveCronJob(job=job) for job in self._cron_jobs)
+        for update, events, instance_events in self._updates:
+            yield SaveJobUpdate(update=update)
+            if events:
+                yield SaveJobUpdateEvents(key=update.summary.key, events=events)
+            if instance_events:
+                yield SaveInstanceUpdateEvents(key=update.summary.key, events=instance_events)
 
 
 def read_chunk(reader: OpReader, chunk: bytes) -> list[Op]:

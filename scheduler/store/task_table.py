@@ -8,7 +8,7 @@ An instance has at most one active task: to save a second one is an error, told 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice
 
 from msgspec import Struct
@@ -76,11 +76,8 @@ class TaskTable:
         """Those that have tasks, ended ones too."""
         return self._jobs.keys() if role is None else self._roles.get(role, {}).keys()
 
-    def walk(self) -> Iterator[ScheduledTask]:
-        """Everything, job by job."""
-        for job in self._jobs.values():
-            for ids in job.instances.values():
-                yield from (self._tasks[task_id] for task_id in ids)
+    def all(self) -> Collection[ScheduledTask]:
+        return self._tasks.values()
 
     # -- questions
 

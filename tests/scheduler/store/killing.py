@@ -48,7 +48,7 @@ def operation(number: int) -> list[Op]:
 
 
 def numbers(tables: Tables) -> list[int]:
-    return sorted(int(task.id[1:]) for task in tables.tasks.walk())
+    return sorted(int(task.id[1:]) for task in tables.tasks.all())
 
 
 def write_until_killed(directory: Path, notes: Notes, first: int, chance: random.Random) -> None:

@@ -70,7 +70,7 @@ update_queries = st.builds(
 @given(any_ops, st.lists(queries, min_size=1, max_size=6))
 def test_every_index_leads_to_what_a_scan_finds(operations: list[Op], asked: list[TaskQuery]) -> None:
     tables, _ = fold(operations)
-    everything = list(tables.tasks.walk())
+    everything = list(tables.tasks.all())
     assert len(everything) == len(tables.tasks)
     for query in asked:
         found = list(tables.tasks.select(query))
@@ -86,7 +86,7 @@ def test_every_index_leads_to_what_a_scan_finds(operations: list[Op], asked: lis
 @given(any_ops)
 def test_the_direct_questions_too(operations: list[Op]) -> None:
     tables, _ = fold(operations)
-    everything = list(tables.tasks.walk())
+    everything = list(tables.tasks.all())
     for status in STORED:
         assert tables.tasks.count(status) == sum(task.status is status for task in everything)
     assert set(tables.tasks.jobs()) == {task.config.job for task in everything}
@@ -188,7 +188,7 @@ def test_an_event_needs_its_update() -> None:
 
 def test_equal_configs_are_one_object_and_go_with_their_last_task() -> None:
     tables = replay([ops.SaveTasks(tasks=tuple(task_of(f"t{n}", instance=n) for n in range(5)))])
-    assert len({id(task.config) for task in tables.tasks.walk()}) == len(tables.tasks.configs) == 1
+    assert len({id(task.config) for task in tables.tasks.all()}) == len(tables.tasks.configs) == 1
     apply(tables, ops.DeleteTasks(task_ids=tuple(f"t{n}" for n in range(5))))
     assert len(tables.tasks.configs) == 0
 
