@@ -70,7 +70,7 @@ def restore(backup: Path, directory: Path) -> None:
         new = directory / (FILE_NAME + ".new")
         new.unlink(missing_ok=True)
         _copy(backup, new)
-        for name in (FILE_NAME + "-shm", FILE_NAME + "-wal", FILE_NAME):
+        for name in (FILE_NAME, FILE_NAME + "-wal", FILE_NAME + "-shm"):
             old = directory / name
             if old.exists():
                 old.replace(old.with_name(old.name + ".replaced"))

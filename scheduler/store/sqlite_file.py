@@ -97,7 +97,7 @@ def open_file(directory: Path) -> sqlite3.Connection:
     """Of a locked directory; checked, or made. Raises StoreDamaged, StoreError."""
     path = directory / FILE_NAME
     try:
-        if not path.exists():
+        if not path.exists() and not _wal_of(path).exists():
             make_file(directory)
         _check_bytes(path)
     except OSError as error:
@@ -154,11 +154,15 @@ def put_in_place(new: Path, path: Path) -> None:
             os.close(fd)
 
 
+def _wal_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
 def _check_bytes(path: Path) -> None:
     """What SQLite would pass over in silence."""
-    wal = path.with_name(path.name + "-wal")
-    if path.stat().st_size == 0:
-        raise StoreDamaged(f"cannot use {path}: it is empty; {WHAT_TO_DO}")
+    wal = _wal_of(path)
+    if not path.exists() or path.stat().st_size == 0:
+        raise StoreDamaged(f"cannot use {path}: it is {'empty' if path.exists() else 'missing'}; {WHAT_TO_DO}")
     state = inspect_wal(wal.read_bytes()) if wal.exists() else None
     if state is not None and state.is_damaged:
         what = "its head can't be read" if state.header_is_bad else f"{state.lost} commits stand behind a bad place"

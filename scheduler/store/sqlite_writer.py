@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from scheduler.store.journal import Fenced, StoreError
 from scheduler.store.snapshot import Frozen
-from scheduler.store.sqlite_file import Head, checksum, read_head, write_head
+from scheduler.store.sqlite_file import UNREADABLE, Head, checksum, read_head, write_head
 
 #: Rows that one transaction deletes.
 PORTION = 1000
@@ -87,7 +87,7 @@ class SqliteWriter:
             self._check_epoch()
             yield
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise StoreError(f"cannot write to the store: {error}; nothing of it counts") from error
         finally:
             self._roll_back()

@@ -194,6 +194,28 @@ def test_a_log_of_an_empty_file(crashed: tuple[Path, Tables]) -> None:
     assert (directory / WAL).stat().st_size > 0
 
 
+def test_a_log_without_its_file(crashed: tuple[Path, Tables]) -> None:
+    """SQLite would play it into an empty database."""
+    directory, _ = crashed
+    (directory / FILE_NAME).unlink()
+    assert "it is missing" in refusal(directory)
+
+
+def test_a_log_that_began_anew_over_an_older_one_is_no_damage(tmp_path: Path) -> None:
+    """Frames of its former generation stand behind its end."""
+    live, copy = tmp_path / "live", tmp_path / "copy"
+    copy.mkdir()
+    with opened(live) as (journal, tables):
+        journal._db.execute("PRAGMA wal_autocheckpoint = 9")
+        for n in range(60):
+            apply(tables, saved(n, n % 5 * 2000))
+            append(journal, saved(n, n % 5 * 2000))
+            for name in (FILE_NAME, WAL):
+                shutil.copy(live / name, copy / name)
+            assert not inspect_wal((copy / WAL).read_bytes()).is_damaged
+            assert content(copy) == tables
+
+
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 4000])
 def test_the_beginning_of_a_log_is_no_damage(size: int, crashed: tuple[Path, Tables]) -> None:
     directory, _ = crashed

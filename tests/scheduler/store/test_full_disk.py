@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +51,9 @@ def test_files_that_can_not_grow(tmp_path: Path, file_limit: Callable[[int | Non
         for _ in range(3):
             with pytest.raises(StoreError, match="a write before this one has failed"):
                 append(journal, saved(refused, 3000))
+        (tmp_path / "crashed").mkdir()
+        for name in (FILE_NAME, FILE_NAME + "-wal"):
+            shutil.copy(tmp_path / name, tmp_path / "crashed" / name)
         journal.resume()
         with pytest.raises(StoreError, match="nothing of it counts"):
             append(journal, saved(refused, 3000))
@@ -58,6 +62,8 @@ def test_files_that_can_not_grow(tmp_path: Path, file_limit: Callable[[int | Non
         append(journal, saved(refused, 3000))
         apply(tables, saved(refused, 3000))
     assert content(tmp_path) == tables
+    before = content(tmp_path / "crashed")
+    assert len(before.tasks) == refused
 
 
 def test_a_snapshot_without_space_loses_nothing(

@@ -91,13 +91,15 @@ def test_loading_a_hundred_thousand_tasks(tmp_path: Path) -> None:
         started = time.perf_counter()
         Frozen(tables)
         pauses.append(time.perf_counter() - started)
+    gc.freeze()  # a scheduler that starts holds nothing else
     loading, bare, loaded = fastest(tmp_path)
+    gc.unfreeze()
     assert loaded == tables
     print(
         f"\n{TASKS} tasks: load {loading:.2f} s, bare msgpack decoding {bare:.2f} s, ratio {loading / bare:.1f};"
         f" the loop pauses for a snapshot {1000 * min(pauses):.1f} ms; {file_size(tmp_path) >> 20} MiB on disk"
     )
-    assert loading / bare < 12
+    assert loading / bare < 10
     assert min(pauses) < loading / 10
 
 

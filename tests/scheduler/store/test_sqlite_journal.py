@@ -78,6 +78,13 @@ def test_it_is_a_journal(tmp_path: Path) -> None:
         assert not journal.is_long
 
 
+def test_every_commit_is_synced(tmp_path: Path) -> None:
+    """No test here can cut the power; SQLite's own tests do."""
+    with opened(tmp_path) as (journal, _):
+        asked = [journal._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
+    assert asked == [2, "wal"]
+
+
 def test_callers_share_commits(tmp_path: Path) -> None:
     with opened(tmp_path) as (journal, _):
         commits: list[int] = []

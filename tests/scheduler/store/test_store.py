@@ -95,7 +95,13 @@ def test_turns_overlap_and_are_told_in_order(tmp_path: Path) -> None:
     assert order == list(range(200))
 
 
-def test_a_failure_takes_back_all_that_was_built_on_it(tmp_path: Path, gate: Gate) -> None:
+@pytest.mark.parametrize("group_bytes", [1, sqlite_journal.GROUP_BYTES])
+def test_a_failure_takes_back_all_that_was_built_on_it(
+    tmp_path: Path, gate: Gate, group_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was one commit or several."""
+    monkeypatch.setattr(sqlite_journal, "GROUP_BYTES", group_bytes)
+
     async def act(store: Store) -> None:
         await tried(store, ops.SaveTasks(tasks=(task_of("old", status=ScheduleStatus.RUNNING),)))
         gate.is_open.clear()
