@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import msgspec
+from msgspec import structs
 
 from mesos.core.messages import Attribute, Offer
 from scheduler.core.filters import HostView, MaintenanceMode
@@ -37,8 +39,7 @@ class OfferOrder(StrEnum):
 _RANK = {mode: rank for rank, mode in enumerate(MaintenanceMode)}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HostOffer:
+class HostOffer(msgspec.Struct, frozen=True, eq=False, gc=False):
     """`there`: what an ordinary task, and what a task of a revocable tier could use. Moments: monotonic, but
     `unavailable_from`, which is a wall moment."""
 
@@ -51,7 +52,7 @@ class HostOffer:
     unavailable_from: float | None
     arrived_at: float
     leaves_at: float
-    key: Key = ()
+    key: Key
 
     @property
     def id(self) -> str:
@@ -74,9 +75,11 @@ class HostOffer:
         return HostView(self.attributes, self.there[is_revocable], self.mode, self.unavailable_from)
 
     def in_mode(self, mode: MaintenanceMode) -> HostOffer:
-        away = self.unavailable_from
-        key = (_RANK[mode], -away if away is not None else -math.inf, *self.preference, self.id)
-        return replace(self, mode=mode, key=key)
+        return structs.replace(self, mode=mode, key=_key(mode, self.unavailable_from, self.preference, self.id))
+
+
+def _key(mode: MaintenanceMode, away: float | None, preference: Key, offer_id: str) -> Key:
+    return (_RANK[mode], -away if away is not None else -math.inf, *preference, offer_id)
 
 
 def attributes_of(hostname: str, attributes: Iterable[Attribute]) -> dict[str, frozenset[str]]:
@@ -112,14 +115,16 @@ def host_offer(
         OfferOrder.RANDOM: chance,
     }
     away = offer.unavailability.start.nanoseconds / 1e9 if offer.unavailability is not None else None
+    preference = tuple(sizes[by] for by in order)
     return HostOffer(
         offer=offer,
         attributes=attributes_of(offer.hostname, offer.attributes),
         pools=pools,
         there=(firm, loose),
-        preference=tuple(sizes[by] for by in order),
+        preference=preference,
         mode=mode,
         unavailable_from=away,
         arrived_at=arrived_at,
         leaves_at=leaves_at,
-    ).in_mode(mode)
+        key=_key(mode, away, preference, offer.id.value),
+    )

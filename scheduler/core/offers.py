@@ -128,6 +128,7 @@ class OfferBook:
         if offer_id in self._by_id:
             self._remove(offer_id)
             return True
+        self._forget_rescinded(now)
         self._rescinded[offer_id] = now + self._rules.hold_s
         return False
 
@@ -150,16 +151,20 @@ class OfferBook:
             _, offer_id = heapq.heappop(self._leaving)
             if offer_id in self._by_id:
                 over.append(self._remove(offer_id).offer.id)
-        for offer_id, until in list(self._rescinded.items()):
-            if until > now:
-                break
-            del self._rescinded[offer_id]
+        self._forget_rescinded(now)
         return Decline(tuple(over), self._rules.filter_s) if over else None
 
     def next_wake(self) -> float | None:
         while self._leaving and self._leaving[0][1] not in self._by_id:
             heapq.heappop(self._leaving)
         return self._leaving[0][0] if self._leaving else None
+
+    def _forget_rescinded(self, now: float) -> None:
+        while self._rescinded:
+            oldest = next(iter(self._rescinded))
+            if self._rescinded[oldest] > now:
+                return
+            del self._rescinded[oldest]
 
     def _remove(self, offer_id: str) -> HostOffer:
         gone = self._by_id.pop(offer_id)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 from msgspec import structs
 
 from mesos.core.messages import AllocationInfo, Offer, Resource
@@ -22,8 +23,7 @@ from scheduler.core.resources import MILLI, Amount, ResourceType
 _TYPES = {kind.mesos_name: kind for kind in ResourceType}
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True, gc=False):
     """`source` is the resource as it was offered; what is taken is a copy of it with another amount."""
 
     kind: ResourceType
@@ -81,13 +81,17 @@ def usable(pools: Iterable[Pool], is_revocable_tier: bool, rules: RevocableRules
 
 def amount_in(pools: Iterable[Pool]) -> Amount:
     """All of them together; MB and gpus are rounded down, because nobody asks for parts of one."""
-    total = dict.fromkeys(ResourceType, 0)
+    cpus = ram = disk = ports = gpus = 0
     for pool in pools:
-        total[pool.kind] += pool.count if pool.kind is ResourceType.PORTS else pool.thousandths
-    return Amount(
-        milli_cpus=total[ResourceType.CPUS],
-        ram_mb=total[ResourceType.RAM_MB] // MILLI,
-        disk_mb=total[ResourceType.DISK_MB] // MILLI,
-        ports=total[ResourceType.PORTS],
-        gpus=total[ResourceType.GPUS] // MILLI,
-    )
+        kind = pool.kind
+        if kind is ResourceType.CPUS:
+            cpus += pool.thousandths
+        elif kind is ResourceType.RAM_MB:
+            ram += pool.thousandths
+        elif kind is ResourceType.DISK_MB:
+            disk += pool.thousandths
+        elif kind is ResourceType.PORTS:
+            ports += pool.count
+        else:
+            gpus += pool.thousandths
+    return Amount(cpus, ram // MILLI, disk // MILLI, ports, gpus // MILLI)

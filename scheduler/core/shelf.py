@@ -7,7 +7,7 @@ counted in `Looks` is what a search costs.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -40,6 +40,8 @@ class Looks:
 
 def upper_bound(a: Amount, b: Amount) -> Amount:
     """Holds whatever one of them holds."""
+    if a.holds(b):
+        return a
     return Amount(
         max(a.milli_cpus, b.milli_cpus),
         max(a.ram_mb, b.ram_mb),
@@ -50,39 +52,41 @@ def upper_bound(a: Amount, b: Amount) -> Amount:
 
 
 class _Block(Generic[T]):
-    """`is_loose`: a member left that may have been the biggest; the bounds still hold, but could be tighter."""
+    """`is_loose`: a member left that may have been the biggest; the bounds still hold, but could be tighter. They are
+    made so when a search was led in vain."""
 
-    __slots__ = ("bounds", "is_loose", "members")
+    __slots__ = ("bounds", "is_loose", "keys", "things")
 
-    def __init__(self, members: list[tuple[Key, T]]) -> None:
-        self.members = members
+    def __init__(self, keys: list[Key], things: list[T]) -> None:
+        self.keys = keys
+        self.things = things
         self.bounds = (NOTHING, NOTHING)
         self.is_loose = False
         self.tighten()
 
     def tighten(self) -> None:
-        firm, revocable = NOTHING, NOTHING
-        for _, member in self.members:
-            firm = upper_bound(firm, member.there[0])
-            revocable = upper_bound(revocable, member.there[1])
+        firm, revocable = self.things[0].there
+        for thing in self.things:
+            firm = upper_bound(firm, thing.there[0])
+            revocable = upper_bound(revocable, thing.there[1])
         self.bounds = (firm, revocable)
         self.is_loose = False
 
     def add(self, thing: T) -> None:
-        insort(self.members, (thing.key, thing), key=_key_of)
+        place = bisect_left(self.keys, thing.key)
+        self.keys.insert(place, thing.key)
+        self.things.insert(place, thing)
         firm, revocable = self.bounds
         self.bounds = (upper_bound(firm, thing.there[0]), upper_bound(revocable, thing.there[1]))
 
-    def may_hold(self, wanted: Amount, side: int) -> bool:
-        if not self.bounds[side].holds(wanted):
-            return False
-        if self.is_loose:
-            self.tighten()
-        return self.bounds[side].holds(wanted)
+    def remove(self, key: Key) -> None:
+        place = bisect_left(self.keys, key)
+        del self.keys[place], self.things[place]
+        self.is_loose = True
 
-
-def _key_of(pair: tuple[Key, object]) -> Key:
-    return pair[0]
+    def halves(self) -> tuple[_Block[T], _Block[T]]:
+        keys, things = self.keys, self.things
+        return _Block(keys[:LOAD], things[:LOAD]), _Block(keys[LOAD:], things[LOAD:])
 
 
 class Shelf(Generic[T]):
@@ -100,33 +104,32 @@ class Shelf(Generic[T]):
         return self._size
 
     def __iter__(self) -> Iterator[T]:
-        return (thing for block in self._blocks for _, thing in block.members)
+        return (thing for block in self._blocks for thing in block.things)
 
     def add(self, thing: T) -> None:
         self._size += 1
         if not self._blocks:
-            self._blocks.append(_Block([(thing.key, thing)]))
+            self._blocks.append(_Block([thing.key], [thing]))
             self._lasts.append(thing.key)
             return
         place = min(bisect_left(self._lasts, thing.key), len(self._blocks) - 1)
         block = self._blocks[place]
         block.add(thing)
-        if len(block.members) > 2 * LOAD:
-            first, second = _Block(block.members[:LOAD]), _Block(block.members[LOAD:])
+        if len(block.keys) > 2 * LOAD:
+            first, second = block.halves()
             self._blocks[place : place + 1] = [first, second]
-            self._lasts[place : place + 1] = [first.members[-1][0], second.members[-1][0]]
+            self._lasts[place : place + 1] = [first.keys[-1], second.keys[-1]]
         else:
-            self._lasts[place] = block.members[-1][0]
+            self._lasts[place] = block.keys[-1]
 
     def remove(self, thing: T) -> None:
         """It must be there."""
         place = bisect_left(self._lasts, thing.key)
         block = self._blocks[place]
-        del block.members[bisect_left(block.members, thing.key, key=_key_of)]
         self._size -= 1
-        if block.members:
-            block.is_loose = True
-            self._lasts[place] = block.members[-1][0]
+        if len(block.keys) > 1:
+            block.remove(thing.key)
+            self._lasts[place] = block.keys[-1]
         else:
             del self._blocks[place], self._lasts[place]
 
@@ -135,8 +138,13 @@ class Shelf(Generic[T]):
         side = int(is_revocable)
         for block in self._blocks:
             self._looks.count += 1
-            if block.may_hold(wanted, side):
-                for _, thing in block.members:
-                    self._looks.count += 1
-                    if thing.there[side].holds(wanted):
-                        yield thing
+            if not block.bounds[side].holds(wanted):
+                continue
+            in_vain = True
+            for thing in block.things:
+                self._looks.count += 1
+                if thing.there[side].holds(wanted):
+                    in_vain = False
+                    yield thing
+            if in_vain and block.is_loose:
+                block.tighten()

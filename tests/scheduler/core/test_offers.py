@@ -89,6 +89,9 @@ def test_a_rescind_without_an_offer_is_not_kept_for_ever() -> None:
     book.step(301.0)
     book.add(offer(1), 302.0, chances())
     assert "o00001" in book
+    for second in range(1000):  # nor does anybody have to call `step` for that
+        book.rescind(f"x{second}", 400.0 + second)
+    assert len(book._rescinded) <= 300
 
 
 def test_taken_is_gone() -> None:
