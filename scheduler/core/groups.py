@@ -5,7 +5,8 @@
                             └───────────── pause ─────────────┴─ nothing was: a longer pause than before
 
 A host that can't take one task of a group takes none of it: so a group is tried as one, a few tasks at a time, and the
-other groups have their turn in between.
+other groups have their turn in between. Who calls `hasten` when offers come lets no room lie idle for the rest of a
+pause; how long the next pause is does not change by that.
 
 Source: spec/scheduler.md §3.3. Time is monotonic seconds.
 """
@@ -157,6 +158,20 @@ class TaskGroups:
             group.pause_s = self._rules.penalty.next(group.pause_s, chance())
             self._queue(attempt.group, group, now + group.pause_s)
         return None
+
+    def hasten(self, now: float, most: int) -> int:
+        """There are new offers: of the next `most` groups those that pause after a failure are due now. How many."""
+        taken: list[tuple[float, bytes]] = []
+        while len(taken) < most and self._earliest() is not None:
+            at, _, key = heapq.heappop(self._due)
+            taken.append((at, key))
+        hastened = 0
+        for at, key in taken:
+            group = self._groups[key]
+            pauses = group.pause_s > 0 and at > now
+            self._queue(key, group, now if pauses else at)
+            hastened += pauses
+        return hastened
 
     def next_wake(self) -> float | None:
         """When `begin` may have something; None: when something is added or settled."""

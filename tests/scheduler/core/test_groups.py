@@ -103,6 +103,21 @@ def test_attempts_can_be_limited() -> None:
     assert len(groups.begin(60.0)) == 2  # what was not used is not saved for long
 
 
+def test_new_offers_end_pauses_but_no_other_delays() -> None:
+    groups = groups_of((A, 1), (B, 1))
+    for attempt in groups.begin(1.0):
+        groups.settle(attempt, [], 1.0, chances(0.0))
+    groups.add(pending(7), config(cpus=7.0), 1.5, delay_s=20.0)
+    assert groups.next_wake() == 3.0
+    assert groups.hasten(2.0, 1) == 1
+    assert names(groups, 2.0) == [["web-0"]]
+    assert groups.hasten(2.0, 9) == 1 and groups.hasten(2.0, 9) == 0
+    (attempt,) = groups.begin(2.0)
+    groups.settle(attempt, [], 2.0, chances(0.5))
+    assert groups.pause_of(attempt.group) == 3.0  # from 2, as if it had waited
+    assert groups.next_wake() == 5.0 and names(groups, 21.5) == [["web-100"], ["web-7"]]
+
+
 def test_by_default_a_small_cluster_is_not_throttled() -> None:
     groups = groups_of((A, 100), rules=GroupRules())
     now, rounds = 0.0, 0
