@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from executor.payload import read_assigned
 from mesos.core.messages import CommandInfo, CommandURI, OperationType, TaskInfo
 from mesos.core.wire import decode, encode
 from scheduler.core.allocate import allocate
@@ -80,6 +81,8 @@ def test_data_is_the_assigned_task_as_the_executor_reads_it() -> None:
     assert data["assignedPorts"] == {"http": 31000} and data["slaveHost"] == "h" and data["instanceId"] == 3
     assert data["task"]["executorConfig"] == {"name": THERMOS, "data": "{}"}
     assert msgspec.json.decode(info.data, type=AssignedTask).task == config(ports=("http",))
+    read = read_assigned(info.data)
+    assert read.taskId == "t-1" and read.assignedPorts == {"http": 31000}
 
 
 def test_it_survives_the_wire() -> None:
