@@ -120,7 +120,7 @@ async def run(cluster: LocalCluster) -> None:
 
     loop.set_exception_handler(on_exception)
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup has it
+        if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup has it
             loop.add_signal_handler(signum, stop.set)
     starting = asyncio.create_task(cluster.start())
     stopping = asyncio.create_task(stop.wait())

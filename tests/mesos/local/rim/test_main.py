@@ -66,6 +66,23 @@ def test_it_comes_up_and_ends_clean_with_its_executors(tmp_path: Path, signum: s
     assert lines == [f"master http://127.0.0.1:{PORT}", f"agent0 http://127.0.0.1:{PORT + 1}"]
 
 
+def test_it_can_be_told_to_survive_its_terminal_but_not_to_ignore_an_interrupt(tmp_path: Path) -> None:
+    """As nohup does, and as shells do to what they start in the background."""
+    ignored = "import os, signal, sys; [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGHUP, signal.SIGINT)]; "
+    start = f"os.execv(sys.executable, [sys.executable, '-m', 'mesos.local', '--agents', '1', '--port', '{PORT}'])"
+    with open(tmp_path / "out", "wb") as file:
+        process = subprocess.Popen([sys.executable, "-c", ignored + start], cwd=ROOT, stdout=file, stderr=file)
+    try:
+        wait(lambda: (tmp_path / "out").read_text().count("http://") == 2, process, tmp_path / "out")
+        process.send_signal(signal.SIGHUP)
+        assert asyncio.run(ask(PORT, "GET", "/health")).status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_without_a_folder_it_uses_one_that_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with running("--agents", "1", out=tmp_path / "out") as process:
