@@ -46,7 +46,7 @@ PORT = 14200 + os.getpid() % 80 * 10
 #: A python3 on PATH may be a script that looks for another one.
 PYTHON = f"THERMOS_PYTHON={shlex.quote(os.path.realpath(sys.executable))}"
 ROOMY = "cpus:64;mem:131072;disk:131072;ports:[{p0}-{p1}]"
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 #: Seconds until what only starting needs has been given back.
 SETTLE_S = 3.0
 
@@ -132,6 +132,11 @@ async def a_mesos(scratch: Path, real: bool) -> AsyncIterator[Any]:
             yield Embedded(cluster)
 
 
+def has_room(offer: Offer) -> bool:
+    """What the last task has given back may be offered apart from the rest."""
+    return any(r.name == "cpus" and r.scalar is not None and r.scalar.value >= 1 for r in offer.resources)
+
+
 class Launcher:
     """A framework that launches tasks of one kind of executor."""
 
@@ -147,7 +152,7 @@ class Launcher:
 
     async def launch(self, task_id: str, job: Job, flags: str = "", ports: dict[str, int] | None = None) -> float:
         """Seconds from ACCEPT to TASK_RUNNING."""
-        offer = await self.framework.offer()
+        offer = await self.framework.offer(has_room)
         task = self.task(offer, task_id, job, flags, ports or {})
         begun = time.perf_counter()
         await self.framework.operate(offer, launching(task))
