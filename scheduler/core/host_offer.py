@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from struct import Struct
 
 import msgspec
 from msgspec import structs
@@ -36,6 +37,8 @@ class OfferOrder(StrEnum):
     RANDOM = "RANDOM"
 
 
+_DOUBLE, _BITS = Struct(">d"), Struct(">Q")
+_SIGN, _ALL = 1 << 63, (1 << 64) - 1
 _RANK = {mode: rank for rank, mode in enumerate(MaintenanceMode)}
 
 
@@ -47,7 +50,7 @@ class HostOffer(msgspec.Struct, frozen=True, eq=False, gc=False):
     attributes: Mapping[str, frozenset[str]]
     pools: tuple[Pool, ...]
     there: tuple[Amount, Amount]
-    preference: Key
+    preference: tuple[float, ...]
     mode: MaintenanceMode
     unavailable_from: float | None
     arrived_at: float
@@ -78,8 +81,15 @@ class HostOffer(msgspec.Struct, frozen=True, eq=False, gc=False):
         return structs.replace(self, mode=mode, key=_key(mode, self.unavailable_from, self.preference, self.id))
 
 
-def _key(mode: MaintenanceMode, away: float | None, preference: Key, offer_id: str) -> Key:
-    return (_RANK[mode], -away if away is not None else -math.inf, *preference, offer_id)
+def _key(mode: MaintenanceMode, away: float | None, preference: tuple[float, ...], offer_id: str) -> Key:
+    numbers = (_RANK[mode], -away if away is not None else -math.inf, *preference)
+    return b"".join(map(ordered, numbers)) + offer_id.encode()
+
+
+def ordered(number: float) -> bytes:
+    """Eight bytes that compare as the numbers do: the sign's bit is turned, and below zero all others, too."""
+    (bits,) = _BITS.unpack(_DOUBLE.pack(number))
+    return _BITS.pack(bits ^ _ALL if bits & _SIGN else bits | _SIGN)
 
 
 def attributes_of(hostname: str, attributes: Iterable[Attribute]) -> dict[str, frozenset[str]]:

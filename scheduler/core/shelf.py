@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from scheduler.core.resources import NOTHING, Amount
 
 #: Members of a block when it is made; at twice as many it is halved.
 LOAD = 64
 
-Key = tuple[Any, ...]
+#: Bytes are compared in one go, wherever they lie; a tuple would be, member by member.
+Key = bytes
 
 
 class Sized(Protocol):

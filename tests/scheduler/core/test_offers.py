@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mesos.core.messages import Offer, scalar
 from scheduler.core.filters import MaintenanceMode, filter_host
 from scheduler.core.groups import group_key
-from scheduler.core.host_offer import OfferOrder, attributes_of
+from scheduler.core.host_offer import OfferOrder, attributes_of, ordered
 from scheduler.core.model import DEDICATED, Constraint, TaskConfig
 from scheduler.core.offers import OfferBook, OfferRules
 from tests.scheduler.core.making import (
@@ -158,6 +158,12 @@ def test_the_operator_says_what_comes_first(order: tuple[OfferOrder, ...], expec
     book.add(offer(1, cpus=2.0, mem=2000.0, disk=100.0, extra=spare), 0.0, chances(0.9))
     book.add(offer(2, cpus=4.0, mem=1000.0, disk=100.0 if len(order) == 2 else 800.0), 0.0, chances(0.1))
     assert found(book, config()) == [f"o{n:05}" for n in expected]
+
+
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_keys_compare_as_their_numbers_do(a: float, b: float) -> None:
+    if a != b:
+        assert (ordered(a) < ordered(b)) is (a < b)
 
 
 # --- what is searched --------------------------------------------------------------------------------------------

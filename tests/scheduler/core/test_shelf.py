@@ -20,7 +20,7 @@ class Thing:
 
     @property
     def key(self) -> Key:
-        return (self.number,)
+        return self.number.to_bytes(4, "big")
 
     @property
     def there(self) -> tuple[Amount, Amount]:
