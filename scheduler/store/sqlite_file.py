@@ -128,7 +128,8 @@ def connect(path: Path) -> sqlite3.Connection:
 def make_file(directory: Path) -> None:
     """An empty store, whole or not there."""
     new = directory / (FILE_NAME + ".new")
-    new.unlink(missing_ok=True)
+    for left in (new, new.with_name(new.name + "-journal")):
+        left.unlink(missing_ok=True)
     try:
         with closing(sqlite3.connect(new, isolation_level=None)) as db:
             db.execute("BEGIN")

@@ -10,7 +10,6 @@ import mmap
 import os
 import random
 import signal
-import struct
 import sys
 import time
 from concurrent.futures import Future
@@ -27,16 +26,19 @@ KEPT = 30
 
 
 class Notes:
-    """Appended, acknowledged, snapshots asked for, snapshots done: each written by one thread with one store."""
+    """Each is written by one thread, in one store: a writer that is killed leaves the old number or the new one.
+
+    (`struct.pack_into` would not do: it clears the place first.)
+    """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 64)
+        self._numbers = memoryview(mmap.mmap(-1, 64)).cast("Q")
 
     def __getitem__(self, place: int) -> int:
-        return int(struct.unpack_from("=Q", self._memory, 8 * place)[0])
+        return self._numbers[place]
 
     def __setitem__(self, place: int, value: int) -> None:
-        struct.pack_into("=Q", self._memory, 8 * place, value)
+        self._numbers[place] = value
 
 
 APPENDED, ACKNOWLEDGED, ASKED, MADE, READY = range(5)
