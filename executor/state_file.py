@@ -47,7 +47,8 @@ class StateFile:
             return
         fresh = self._path.with_name(f".{NAME}.new")
         try:
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            fresh.unlink(missing_ok=True)  # the directory is the task's user's: it may be a FIFO, or another's file
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             try:
                 os.write(fd, data + b"\n")
             finally:
