@@ -14,7 +14,7 @@ import asyncio
 import inspect
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +63,7 @@ class Clusters:
     def __init__(self, runner: asyncio.Runner, folder: Path, first_port: int) -> None:
         self._runner, self._folder, self._port = runner, folder, first_port
         self._running: dict[tuple[str, str], Target] = {}
+        self._started = 0
 
     async def get(self, kind: str, wanted: Wanted) -> Target:
         key = (kind, repr(wanted))
@@ -71,7 +72,8 @@ class Clusters:
         return self._running[key]
 
     async def _start(self, kind: str, wanted: Wanted) -> Target:
-        work_dir = self._folder / f"{kind}-{len(self._running)}"
+        self._started += 1
+        work_dir = self._folder / f"{kind}-{self._started}"
         while not are_free(self._port):  # by another run on this machine, for example
             self._port += PORTS_PER_CLUSTER
         port, self._port = self._port, self._port + PORTS_PER_CLUSTER
@@ -90,9 +92,11 @@ class Clusters:
             raise
         return target
 
-    def stop(self) -> None:
-        for target in self._running.values():
-            self._runner.run(target.stop())
+    def stop(self, *, kept: Callable[[Target], bool] = lambda _: False) -> None:
+        for key, target in list(self._running.items()):
+            if not kept(target):
+                del self._running[key]
+                self._runner.run(target.stop())
 
 
 @pytest.fixture(scope="session")
@@ -118,11 +122,14 @@ class MakeMesos(Protocol):
 
 
 @pytest.fixture
-def make_mesos(clusters: Clusters, kind: str) -> MakeMesos:
+def make_mesos(clusters: Clusters, kind: str) -> Iterator[MakeMesos]:
+    """Several masters are for one test only: their ZooKeeper clients are threads, which never rest."""
+
     async def make(**fields: Any) -> Target:
         return await clusters.get(kind, Wanted(**fields))
 
-    return make
+    yield make
+    clusters.stop(kept=lambda target: target.masters == 1)
 
 
 async def mend(target: Target) -> None:

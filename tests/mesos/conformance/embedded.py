@@ -16,7 +16,7 @@ class EmbeddedMesos:
         self._zookeeper = ZooKeeperServer(work_dir / "zookeeper") if wanted.masters > 1 else None
         self._work_dir, self.port, self._wanted = work_dir, port, wanted
         self._cluster: LocalCluster | None = None
-        self.agents = wanted.agents
+        self.agents, self.masters = wanted.agents, wanted.masters
         self.master_url = f"http://127.0.0.1:{port}"
         self.leader_text = self.master_url
 

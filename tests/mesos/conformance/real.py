@@ -62,14 +62,14 @@ class RealMesos:
             resources=resources_of(port, wanted.agents),
         )
         self.port = port
-        self.agents, self._masters = wanted.agents, wanted.masters
+        self.agents, self.masters = wanted.agents, wanted.masters
         self.master_url: str = self._cluster.master_url
         self.leader_text: str = self._cluster.zk or self.master_url
 
     async def start(self) -> None:
         await asyncio.to_thread(self._cluster.start)
-        if self._masters > 1:  # before that, two of three masters are no quorum
-            for number in range(self._masters):
+        if self.masters > 1:  # before that, two of three masters are no quorum
+            for number in range(self.masters):
                 await until(partial(_log_has_recovered, self.url_of_master(number)), "recovered log", 60)
 
     async def stop(self) -> None:
@@ -84,6 +84,7 @@ class RealMesos:
         self._reap(f"agent{number}")
 
     async def start_agent(self, number: int) -> None:
+        self._reap(f"agent{number}")
         await asyncio.to_thread(self._cluster.start_agent, number)
 
     async def shutdown_agent(self, number: int) -> None:
@@ -105,6 +106,7 @@ class RealMesos:
         self._cluster._children[name].wait(10)
 
     async def start_master(self, number: int = 0) -> None:
+        self._reap(self._cluster.master_name(number))
         await asyncio.to_thread(self._cluster.start_master, number)
 
     async def leader(self) -> int | None:

@@ -52,6 +52,7 @@ class Target(Protocol):
 
     real: bool
     agents: int
+    masters: int
     port: int  # the first of the cluster's
     master_url: str
     leader_text: str  # what a scheduler is told: an address, or zk://
