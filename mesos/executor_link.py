@@ -8,6 +8,7 @@ thread waits for; what was given up is never reported.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Protocol
@@ -109,7 +110,7 @@ class _Order(Struct, frozen=True):
     body: bytes
 
 
-class _Worker:
+class _Worker(ABC):
     """A thread that carries out orders, on the connection that is there or a new one."""
 
     def __init__(self, name: str, endpoint: Endpoint, headers: Headers, post: Post) -> None:
@@ -167,11 +168,13 @@ class _Worker:
         fresh.close()
         return None
 
+    @abstractmethod
     def _carry_out(self, order: _Order, connection: Connection) -> None:
-        raise NotImplementedError
+        """Do it, on this connection. Raises ThermosError."""
 
+    @abstractmethod
     def _fail(self, order: _Order, text: str) -> None:
-        raise NotImplementedError
+        """It could not be done; `text` says why."""
 
 
 class _Reader(_Worker):

@@ -150,7 +150,7 @@ class ZooKeeperEnsemble:
 def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeperServer]:
     """A server of this test's own, running."""
     if not is_installed():
-        pytest.skip("no ZooKeeper here: apt-get install -y --no-install-recommends zookeeper")
+        pytest.fail("no ZooKeeper here: scripts/setup-zookeeper installs Debian's (or apt-get install zookeeper)")
     server = ZooKeeperServer(tmp_path_factory.mktemp("zookeeper"))
     try:
         server.start()

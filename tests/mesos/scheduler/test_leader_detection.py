@@ -339,7 +339,7 @@ async def test_a_driver_follows_the_leader_in_zookeeper(zookeeper: ZooKeeperServ
 @pytest.mark.slow
 async def test_three_servers_one_of_which_dies(tmp_path: Path) -> None:
     if not is_installed():
-        pytest.skip("no ZooKeeper here")
+        pytest.fail("no ZooKeeper here: scripts/setup-zookeeper installs it")
     ensemble = ZooKeeperEnsemble(tmp_path)
     seen = Seen()
     try:

@@ -91,7 +91,7 @@ class Desk:
 
     def __init__(self, options: AgentOptions | None = None, disk: AgentDisk | None = None, **info: object) -> None:
         self.options = options or AgentOptions(master_ping_timeout_s=None)  # nobody pings
-        self.config = AgentConfig(info=agent_info(**info), work_dir="/work", options=self.options)
+        self.config = AgentConfig(info=agent_info(**info), work_dir="/agent0", options=self.options)
         self.disk = disk or AgentDisk("seed")
         self.now = Now(1_000_000.0, 1000.0)
         self.seen: list[FromAgent] = []

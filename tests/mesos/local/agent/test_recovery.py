@@ -195,7 +195,7 @@ def test_updates_that_wait_go_on_in_order() -> None:
 )
 def test_an_agent_that_is_another_one_may_not_come_back(change: dict[str, object], words: str) -> None:
     desk = Desk().register()
-    desk.config = AgentConfig(info=agent_info(**change), work_dir="/work", options=desk.options)
+    desk.config = AgentConfig(info=agent_info(**change), work_dir="/agent0", options=desk.options)
     desk.kill_9()
     desk.start()
     [reason] = desk.ended
@@ -214,7 +214,7 @@ def test_an_agent_that_is_another_one_may_not_come_back(change: dict[str, object
 def test_the_same_attributes_in_another_order_are_the_same() -> None:
     one, two = text_attribute("a", "1"), text_attribute("b", "2")
     desk = Desk(attributes=(one, two)).register()
-    desk.config = AgentConfig(info=agent_info(attributes=(two, one)), work_dir="/work", options=desk.options)
+    desk.config = AgentConfig(info=agent_info(attributes=(two, one)), work_dir="/agent0", options=desk.options)
     desk.kill_9().start()
     assert desk.ended == []
 
@@ -265,7 +265,7 @@ def test_a_master_that_does_not_know_the_agent_gets_it_anew() -> None:
 def test_a_master_that_is_silent_is_given_up() -> None:
     desk = Desk(options=None)
     desk.options = desk.options.__class__(master_ping_timeout_s=75.0)
-    desk.config = AgentConfig(info=agent_info(), work_dir="/work", options=desk.options)
+    desk.config = AgentConfig(info=agent_info(), work_dir="/agent0", options=desk.options)
     desk.agent = Agent(desk.config, desk.disk)
     desk.register()
     for _ in range(10):

@@ -56,7 +56,7 @@ def test_a_task_from_launch_to_its_end() -> None:
     desk = Desk().register()
     desk.run(task_info("t1"))
     [start] = desk.started
-    assert start.directory.startswith("/work/slaves/m-S0/frameworks/m-0000/executors/ex/runs/")
+    assert start.directory.startswith("/agent0/slaves/m-S0/frameworks/m-0000/executors/ex/runs/")
     assert start.environment["MESOS_EXECUTOR_ID"] == "ex"
     assert kinds(desk.subscribe()) == ["SUBSCRIBED", "LAUNCH"]
     running = desk.update("t1", "TASK_RUNNING")
