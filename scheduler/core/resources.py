@@ -8,8 +8,9 @@ Source: spec/scheduler.md §1.2.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from scheduler.core.model import Resource
 
@@ -39,8 +40,7 @@ class ResourceType(Enum):
         return self.value[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(msgspec.Struct, frozen=True, gc=False):
     """Never negative but as the outcome of `minus`."""
 
     milli_cpus: int = 0
