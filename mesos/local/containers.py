@@ -195,7 +195,10 @@ class Containers:
         await self._sweep(pid)
         if container.killer is not None:
             await container.killer
-        _, status = os.waitpid(pid, 0)
+        try:
+            _, status = os.waitpid(pid, 0)
+        except ChildProcessError:  # a subreaper in this process has waited for it: how it ended is lost
+            status = _SIGKILL
         container.process.returncode = os.waitstatus_to_exitcode(status)
         (self._records / container.id.value).unlink(missing_ok=True)
         return status

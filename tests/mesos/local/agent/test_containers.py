@@ -406,3 +406,15 @@ def test_root_starts_as_the_user(tmp_path: Path) -> None:
     assert (sandbox / "stdout").read_text().splitlines()[0] == str(uid)
     assert sandbox.stat().st_uid == (sandbox / "stdout").stat().st_uid == uid
     assert "Permission denied" in (sandbox / "stderr").read_text()
+
+
+def test_an_end_that_somebody_else_has_waited_for(tmp_path: Path) -> None:
+    """A library in the same process that reaps orphans may be quicker: the container has ended all the same."""
+
+    async def scenario(containers: Containers, told: Told) -> None:
+        containers.start(order(tmp_path, "exit 3"))
+        pid = await told.wait("started")
+        os.waitid(os.P_PID, pid, os.WEXITED)
+        assert await told.wait("exited") == signal.SIGKILL  # how it ended is lost
+
+    play(tmp_path, scenario)
