@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-from observer.asking import HOST, RENDER, Problem, host_of, problem_json, titles
+from observer.asking import HOST, RENDER, host_of
 from observer.auth import Guard
 from observer.core.sandbox_path import Refused
 from observer.files import NoSuchFile
@@ -21,6 +21,9 @@ from observer.pages import Renderer
 from observer.routes_ops import OPENAPI, REQUESTS
 from observer.routes_pages import LISTS, RenderedLists, error_page
 from observer.table import add_routes, openapi_document
+from web.answers import problem_json, titles
+from web.asking import Problem
+from web.protection import add_headers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -30,19 +33,6 @@ GUARD = web.AppKey("guard", Guard)
 MAX_LINE = 8190
 
 _log = logging.getLogger("thermos.observer")
-
-#: Nothing from elsewhere, nothing inline, in no frame; no type is guessed; no address is told to others.
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 
 def make_app(host: Host, render: Renderer, guard: Guard) -> web.Application:
@@ -54,18 +44,14 @@ def make_app(host: Host, render: Renderer, guard: Guard) -> web.Application:
     app[REQUESTS] = Counter()
     app[LISTS] = RenderedLists()
     app[OPENAPI] = openapi_document()
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(_name_server)
     add_routes(app)
     return app
 
 
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in HEADERS.items():
-        response.headers[name] = value
-    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+async def _name_server(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = "thermos"
-    if request.secure:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
 @web.middleware
@@ -126,4 +112,4 @@ async def _admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-__all__ = ["GUARD", "HEADERS", "MAX_LINE", "host_of", "make_app", "refuse"]
+__all__ = ["GUARD", "MAX_LINE", "host_of", "make_app", "refuse"]

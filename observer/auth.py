@@ -4,8 +4,6 @@ on loopback, which host names are ours, so that no web page elsewhere can reach 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thermos.errors import HostError, UserError
+from web.protection import knows_host, presented
 
 #: A file of users or tokens is small.
 MAX_FILE = 1024 * 1024
@@ -31,28 +30,11 @@ class Guard:
         """Every known digest is compared, whatever matched before."""
         if not self.credentials:
             return True
-        given = _digest(_presented(authorization))
+        given = _digest(presented(authorization))
         return sum(hmac.compare_digest(given, known) for known in self.credentials) > 0
 
     def knows_host(self, header: str) -> bool:
-        if not self.hosts:
-            return True
-        name = header.rsplit(":", 1)[0] if not header.endswith("]") else header
-        return name.lower() in self.hosts
-
-
-def _presented(authorization: str) -> str:
-    """`basic user:password` or `bearer token`, whatever the writing; "" for anything else."""
-    scheme, _, value = authorization.partition(" ")
-    value = value.strip()
-    if scheme.lower() == "bearer" and value:
-        return f"bearer {value}"
-    if scheme.lower() != "basic" or len(value) > 4096:
-        return ""
-    try:
-        return f"basic {base64.b64decode(value, validate=True).decode()}"
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ""
+        return knows_host(self.hosts, header)
 
 
 def _digest(text: str) -> bytes:

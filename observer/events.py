@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from web.streams import frame
+
 #: Events that can be resumed from; events that may wait for one slow reader; readers in all.
 KEPT = 2000
 QUEUE = 256
@@ -33,7 +35,7 @@ class NewsItem:
     data: bytes
 
     def render(self, epoch: str) -> bytes:
-        return b"id: %s-%d\nevent: %s\ndata: %s\n\n" % (epoch.encode(), self.number, self.kind.encode(), self.data)
+        return frame(f"{epoch}-{self.number}", self.kind, self.data)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,14 +1,10 @@
-"""`/metrics` in Prometheus' text format, written by hand (a client library costs 14 MB and 20 times the CPU), and
-`/vars`: what the original said of itself, and our own cost."""
+"""What `/metrics` tells of tasks and of the observer itself, and `/vars`: what the original said of itself."""
 
 from __future__ import annotations
 
-import os
 import platform
-import resource
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from observer.core.build import state_word
 from observer.core.source import Source
@@ -19,37 +15,7 @@ from observer.task import Task
 from thermos.core.fold import ProcessRecord
 from thermos.core.states import TaskState
 from thermos.version import VERSION
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Labels = Mapping[str, str]
-
-
-@dataclass(slots=True)
-class Family:
-    """One metric with its samples."""
-
-    name: str
-    kind: str
-    help: str
-    samples: list[tuple[Labels, float]] = field(default_factory=list)
-
-    def add(self, labels: Labels, value: float) -> None:
-        self.samples.append((labels, value))
-
-    def render(self) -> Iterable[str]:
-        yield f"# HELP {self.name} {self.help}\n# TYPE {self.name} {self.kind}\n"
-        for labels, value in self.samples:
-            inner = ",".join([f'{name}="{escape(text)}"' for name, text in labels.items()])
-            yield f"{self.name}{{{inner}}} {value!r}\n" if inner else f"{self.name} {value!r}\n"
-
-
-def escape(text: str) -> str:
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return text
-    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return clean.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
+from web.prometheus import Family, Labels, process_families
 
 #: name -> (kind, help) of what is told of every active task and of its processes.
 _TASK = {
@@ -87,10 +53,6 @@ _EXECUTOR = {
     "thermos_executor_disk_limit_bytes": ("gauge", "Disk that the sandbox may use."),
     "thermos_executor_disk_used_bytes": ("gauge", "Disk that the sandbox uses, as the executor found."),
 }
-
-
-def render_metrics(families: Iterable[Family]) -> bytes:
-    return "".join([line for family in families for line in family.render()]).encode()
 
 
 def task_families(tasks: Iterable[tuple[Task, Source]]) -> list[Family]:
@@ -167,7 +129,6 @@ def _add_process(families: dict[str, Family], labels: Labels, record: ProcessRec
 
 def own_families(host: Host, requests: Mapping[int, int]) -> list[Family]:
     """What the observer costs and does."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     tasks = Family("thermos_observer_tasks", "gauge", "Tasks of this host.")
     active = len(host.inventory.active())
     tasks.add({"kind": "active"}, active)
@@ -176,9 +137,6 @@ def own_families(host: Host, requests: Mapping[int, int]) -> list[Family]:
     for status, count in sorted(requests.items()):
         answers.add({"status": str(status)}, count)
     numbers: list[tuple[str, str, str, float]] = [
-        ("process_cpu_seconds_total", "counter", "CPU of the observer itself.", usage.ru_utime + usage.ru_stime),
-        ("process_resident_memory_bytes", "gauge", "Memory of the observer itself.", resident_bytes()),
-        ("process_start_time_seconds", "gauge", "Wall time of the observer's beginning.", host.started_at.wall),
         ("thermos_observer_streams", "gauge", "Event streams that are open.", len(host.broker.subscribers)),
         ("thermos_observer_events_total", "counter", "Events sent to open streams.", host.broker.sent),
         ("thermos_observer_slow_readers_total", "counter", "Streams cut off: not read.", host.broker.dropped),
@@ -188,16 +146,7 @@ def own_families(host: Host, requests: Mapping[int, int]) -> list[Family]:
         ("thermos_observer_polling", "gauge", "1 when inotify is out of resources.", int(host.inventory.is_polling)),
     ]
     families = [Family(name, kind, text, [({}, value)]) for name, kind, text, value in numbers]
-    return [tasks, answers, *families]
-
-
-def resident_bytes() -> int:
-    """0 where /proc can't be read."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
+    return [tasks, answers, *process_families("observer", host.started_at.wall), *families]
 
 
 def variables(host: Host, requests: Mapping[int, int]) -> dict[str, str | int | float]:

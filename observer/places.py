@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from observer.asking import Problem, shorten
 from observer.core.build import head_of
 from observer.core.sandbox_path import Refused, encode_path, is_inside, shown
 from observer.core.source import Source
@@ -43,6 +42,7 @@ from observer.logs import (
 )
 from observer.task import Task
 from thermos.core.records import Header
+from web.asking import Problem, shorten
 
 
 def sandbox_of(source: Source, task: Task) -> Path:

@@ -12,19 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from observer.asking import (
-    Problem,
-    answer,
-    flag,
-    host_of,
-    integer,
-    optional,
-    part,
-    path_number,
-    rest,
-    task_of,
-    text,
-)
+from observer.asking import host_of, part, path_number, rest, task_of
 from observer.core.build import process_view, task_view
 from observer.core.listing import DEFAULT_ROWS, MAX_ROWS
 from observer.core.sandbox_path import Refused
@@ -46,10 +34,9 @@ from observer.places import (
     stderr_tail,
 )
 from observer.task import read_records
-
-#: Seconds: between comments that keep proxies from closing; patience with slow readers.
-HEARTBEAT = 15.0
-SEND_PATIENCE = 30.0
+from web.answers import answer
+from web.asking import Problem, flag, integer, optional, text
+from web.streams import HEARTBEAT, STILL_HERE, open_stream, send, welcome
 
 #: Records of one answer.
 MAX_RECORDS = 1000
@@ -236,25 +223,6 @@ async def files(request: web.Request) -> web.Response:
 # --- event streams ---------------------------------------------------------------------------------------------------
 
 
-async def open_stream(request: web.Request) -> web.StreamResponse:
-    """The head of a stream of server-sent events."""
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream; charset=utf-8",
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",
-        }
-    )
-    await response.prepare(request)
-    return response
-
-
-async def send(response: web.StreamResponse, data: bytes) -> None:
-    """Raises ConnectionError or TimeoutError when the reader has gone or sleeps."""
-    async with asyncio.timeout(SEND_PATIENCE):
-        await response.write(data)
-
-
 async def events(request: web.Request) -> web.StreamResponse:
     """News of all tasks, or of one; resumed by `Last-Event-ID` (or `since`)."""
     host = host_of(request)
@@ -271,7 +239,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     try:
         response = await open_stream(request)
         begun = last_id if _EVENT_ID.fullmatch(last_id) else host.broker.position
-        await send(response, b"retry: 2000\nid: %s\n: welcome\n\n" % begun.encode())
+        await send(response, welcome(begun))
         await _pump(response, subscription, host.broker.epoch)
     except (ConnectionError, TimeoutError):
         pass  # it comes back with the id of what it has seen
@@ -286,7 +254,7 @@ async def _pump(response: web.StreamResponse, subscription: Subscription, epoch:
             async with asyncio.timeout(HEARTBEAT):
                 item = await subscription.queue.get()
         except TimeoutError:
-            await send(response, b": still here\n\n")
+            await send(response, STILL_HERE)
             continue
         if item is None:
             return

@@ -8,19 +8,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from observer.asking import (
-    Problem,
-    answer,
-    host_of,
-    integer,
-    parse_int,
-    part,
-    path_number,
-    rest,
-    shorten,
-    task_of,
-    text,
-)
+from observer.asking import host_of, part, path_number, rest, task_of
 from observer.core.old_json import data_json, process_json, processes_json, task_ids_json, task_json
 from observer.core.sandbox_path import Refused
 from observer.core.source import Source
@@ -28,6 +16,8 @@ from observer.core.views import Chunk, Kind
 from observer.files import NoSuchFile, OpenFile, opened, read_chunk
 from observer.places import log_of, sandbox_of
 from observer.task import Task
+from web.answers import answer
+from web.asking import Problem, integer, parse_int, shorten, text
 
 #: Tasks of one `task_id=a,b,…`.
 MAX_IDS = 100

@@ -6,9 +6,12 @@ from collections import Counter
 
 from aiohttp import web
 
-from observer.asking import Problem, answer, flag, host_of, part, shorten
-from observer.metrics import CONTENT_TYPE, own_families, render_metrics, task_families, variables
+from observer.asking import host_of, part
+from observer.metrics import own_families, task_families, variables
 from thermos.version import VERSION
+from web.answers import answer
+from web.asking import Problem, flag, shorten
+from web.prometheus import CONTENT_TYPE, render_metrics
 
 #: Requests answered, by status.
 REQUESTS = web.AppKey("requests", Counter[int])

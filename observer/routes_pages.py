@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from observer.asking import Problem, flag, host_of, integer, optional, part, renderer_of, rest, task_of, text
+from observer.asking import host_of, part, renderer_of, rest, task_of
 from observer.core.build import config_view
 from observer.core.listing import DEFAULT_ROWS, MAX_ROWS
 from observer.core.views import ErrorView, HomeView, IndexView, Kind, Sort
@@ -18,6 +18,7 @@ from observer.pages import PageView, page
 from observer.places import directory_view, file_view
 from observer.routes_api import view_of_log, view_of_process, view_of_task
 from observer.routes_old import listing_words
+from web.asking import Problem, flag, integer, optional, text
 from web.assets import ASSETS
 
 _KEEP_FOR_EVER = "public, max-age=31536000, immutable"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from observer.app import HEADERS
 from observer.auth import Guard, load_guard
 from observer.table import ROUTES, openapi_document
 from observer.ui import render
@@ -15,6 +14,7 @@ from tests.observer.build import Builder
 from tests.observer.served import raw_get, run, serving
 from thermos.core.states import TaskState
 from thermos.errors import HostError, UserError
+from web.protection import HEADERS
 
 HTML = {"Accept": "text/html"}
 
