@@ -1,7 +1,8 @@
 """`python -m mesos.local`: a Mesos on this machine, in the foreground, until ^C, SIGTERM or the terminal closes.
 
 It serves loopback addresses only, and starts executors as ordinary processes of whoever runs it. When it ends, they
-end. `--master-option` and `--agent-option` set the fields of `MasterConfig` and `AgentOptions`.
+end. `--master-option` and `--agent-option` set the fields of `MasterConfig` and `AgentOptions`; `--control` opens the
+door for faults (`mesos.local.control`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mesos.local.cluster import ATTRIBUTES, HOSTNAME, RESOURCES, LocalCluster
+from mesos.local.cluster import ATTRIBUTES, HOSTNAME, RESOURCES, LocalCluster, Template
+from mesos.local.control import Control, Door
 from mesos.local.core.agent_config import AgentOptions
 from mesos.local.core.cluster import MasterConfig
 from mesos.local.election import KAZOO_LOG
@@ -51,11 +53,14 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--agents", type=int, default=2, help="how many (default 2)")
     parser.add_argument("--masters", type=int, default=1, help="how many; several need --zk (default 1)")
     parser.add_argument("--zk", help="zk://host:port/path, where masters elect their leader")
-    parser.add_argument("--attributes", default=ATTRIBUTES, help=f"of agents; {{i}}: the number (default {ATTRIBUTES})")
-    parser.add_argument(
-        "--resources", default=RESOURCES, help=f"of agents; {{p0}}, {{p1}}: ports (default {RESOURCES})"
-    )
-    parser.add_argument("--hostname", default=HOSTNAME, help=f"of agents (default {HOSTNAME})")
+    for name, default, what in (
+        ("attributes", ATTRIBUTES, "of agents; {i}: the number"),
+        ("resources", RESOURCES, "of agents; {p0}, {p1}: ports"),
+        ("hostname", HOSTNAME, "of agents"),
+    ):
+        text = f"{what} (default {default}); given several times: one for each"
+        parser.add_argument(f"--{name}", action="append", default=[], help=text)
+    parser.add_argument("--control", type=Path, metavar="PATH", help="Unix socket to make faults by (default: none)")
     parser.add_argument("--credentials", type=Path, metavar="FILE", help="lines with a principal and a secret")
     for what, example in (("master", "heartbeat_interval_s=3"), ("agent", "recovery_timeout_s=60")):
         parser.add_argument(
@@ -96,15 +101,20 @@ def make_cluster(given: argparse.Namespace, work_dir: Path) -> LocalCluster:
         masters=given.masters,
         zk=given.zk,
         credentials=read_credentials(given.credentials) if given.credentials is not None else None,
-        attributes=given.attributes,
-        resources=given.resources,
-        hostname=given.hostname,
+        attributes=_template(given.attributes, ATTRIBUTES),
+        resources=_template(given.resources, RESOURCES),
+        hostname=_template(given.hostname, HOSTNAME),
         master_options=parse_options(MasterConfig, given.master_option, "master"),
         agent_options=parse_options(AgentOptions, given.agent_option, "agent"),
     )
 
 
-async def run(cluster: LocalCluster) -> None:
+def _template(given: list[str], default: str) -> Template:
+    """One text is for all agents, several are one for each."""
+    return given if len(given) > 1 else [*given, default][0]
+
+
+async def run(cluster: LocalCluster, control: Path | None = None) -> None:
     """Until a signal, also while it still starts. An error that nobody expected ends it too, in one line."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -122,7 +132,8 @@ async def run(cluster: LocalCluster) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup has it
             loop.add_signal_handler(signum, stop.set)
-    starting = asyncio.create_task(cluster.start())
+    door = Door(Control(cluster), control) if control is not None else None
+    starting = asyncio.create_task(_start(cluster, door))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -134,9 +145,18 @@ async def run(cluster: LocalCluster) -> None:
         for task in (starting, stopping):
             task.cancel()
         await asyncio.wait({starting, stopping})
+        if door is not None:
+            await door.close()
         await cluster.stop()
     if broken:
         raise Bug(f"an internal error, please report it: {broken[0]}")
+
+
+async def _start(cluster: LocalCluster, door: Door | None) -> None:
+    """The folder's lock comes first: a second one must not take the first one's door."""
+    await cluster.start()
+    if door is not None:
+        await door.open()
 
 
 def say(lines: Iterable[str]) -> None:
@@ -160,11 +180,11 @@ def main(argv: list[str]) -> int:
     try:
         given = parse_arguments(argv)
         if given.work_dir is not None:
-            asyncio.run(run(make_cluster(given, given.work_dir)))
+            asyncio.run(run(make_cluster(given, given.work_dir), given.control))
         else:
             with tempfile.TemporaryDirectory(prefix="mesos-local-", ignore_cleanup_errors=True) as folder:
                 Path(folder).chmod(0o711)  # tasks of other users have their sandboxes below it
-                asyncio.run(run(make_cluster(given, Path(folder))))
+                asyncio.run(run(make_cluster(given, Path(folder)), given.control))
     except ThermosError as error:
         print(f"mesos.local: {error}", file=sys.stderr)  # noqa: T201
         return Exit.INTERNAL if isinstance(error, Bug) else error.exit_code

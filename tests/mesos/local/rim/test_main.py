@@ -109,11 +109,27 @@ def test_options_and_credentials(tmp_path: Path) -> None:
         assert asyncio.run(look()) == (401, 200, {"zone": "z0"})
 
 
+def test_texts_for_each_agent_and_a_door_for_faults(tmp_path: Path) -> None:
+    words = ["--agents", "2", "--hostname", "127.0.0.11", "--hostname", "127.0.0.12", "--attributes", "rack:r{i}"]
+    with running(*words, "--control", str(tmp_path / "control"), out=tmp_path / "out") as process:
+
+        async def look() -> list[tuple[str, object]]:
+            slaves = (await ask(PORT, "GET", "/slaves")).json["slaves"]
+            return sorted((slave["hostname"], slave["attributes"]["rack"]) for slave in slaves)
+
+        assert asyncio.run(look()) == [("127.0.0.11", "r0"), ("127.0.0.12", "r1")]
+        assert (tmp_path / "control").is_socket()
+        process.terminate()
+        assert process.wait(20) == 0
+        assert not (tmp_path / "control").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
         (["--agents", "many"], "argument --agents: invalid int value: 'many'"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--hostname", "a", "--hostname", "b", "--agents", "3"], "no text for agent 2: there are 2\n"),
         (["--agents", "99"], "cannot run 99 agents: expected 0 to 48; simulations take more"),
         (["--masters", "3"], "cannot run several masters without a ZooKeeper: say where it is, zk://host:port/path"),
         (["--resources", "cpus"], "cannot read the resource 'cpus': write it as name:value or name(role):value"),
