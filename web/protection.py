@@ -1,4 +1,7 @@
-"""What keeps a server's pages from being used by other pages: headers, and the names that it answers to; and who asks."""
+"""What keeps a server's pages from being used by other pages: headers, and the names that it answers to.
+
+And who it is that asks, as it stands in a request.
+"""
 
 from __future__ import annotations
 
