@@ -57,6 +57,8 @@ _Stored = (
     | ops.SaveJobUpdateEvents
     | ops.SaveInstanceUpdateEvents
     | ops.DeleteJobUpdates
+    | ops.SaveAnswer
+    | ops.DeleteAnswers
 )
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

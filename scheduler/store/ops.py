@@ -2,7 +2,7 @@
 
 Each is frozen data with a tag, says what holds afterwards (never a difference to what was), and can be applied to any
 tables that the ones before it lead to. A new operation gets a new tag and a new version of the store's format; no tag
-ever changes its meaning.
+ever changes its meaning. SaveAnswer and DeleteAnswers came with format 2.
 
 There are no locks of jobs among them: whether a job is being updated follows from its updates.
 
@@ -11,6 +11,7 @@ Source: spec/scheduler.md §8.1.
 
 from __future__ import annotations
 
+from scheduler.core.answers import Answer
 from scheduler.core.cluster_model import HostAttributes, HostMaintenanceRequest, ResourceAggregate
 from scheduler.core.model import JobConfiguration, JobKey, ScheduledTask, Wire
 from scheduler.core.update_model import JobInstanceUpdateEvent, JobUpdate, JobUpdateEvent, JobUpdateKey
@@ -95,6 +96,16 @@ class DeleteJobUpdates(_Op, frozen=True):
     keys: tuple[JobUpdateKey, ...]
 
 
+class SaveAnswer(_Op, frozen=True):
+    """What was answered to a wish that has a key."""
+
+    answer: Answer
+
+
+class DeleteAnswers(_Op, frozen=True):
+    keys: tuple[str, ...]
+
+
 Op = (
     SaveFrameworkId
     | SaveTasks
@@ -111,4 +122,6 @@ Op = (
     | SaveJobUpdateEvents
     | SaveInstanceUpdateEvents
     | DeleteJobUpdates
+    | SaveAnswer
+    | DeleteAnswers
 )

@@ -14,6 +14,7 @@ from scheduler.core.model import ScheduledTask
 from scheduler.store.codec import OpReader, encode_ops
 from scheduler.store.ops import (
     Op,
+    SaveAnswer,
     SaveCronJob,
     SaveFrameworkId,
     SaveHostAttributes,
@@ -47,6 +48,7 @@ class Frozen:
         self._requests = list(tables.maintenance.values())
         self._quotas = list(tables.quotas.items())
         self._cron_jobs = list(tables.cron_jobs.values())
+        self._answers = list(tables.answers)
         self._updates = [(e.update, tuple(e.events), tuple(e.instance_events)) for e in tables.updates.walk()]
 
     def ops(self) -> Iterator[list[Op]]:
@@ -71,6 +73,7 @@ class Frozen:
         yield from (SaveMaintenanceRequest(request=request) for request in self._requests)
         yield from (SaveQuota(role=role, quota=quota) for role, quota in self._quotas)
         yield from (SaveCronJob(job=job) for job in self._cron_jobs)
+        yield from (SaveAnswer(answer=answer) for answer in self._answers)
         for update, events, instance_events in self._updates:
             yield SaveJobUpdate(update=update)
             if events:

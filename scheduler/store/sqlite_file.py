@@ -30,7 +30,7 @@ LOCK_NAME = "lock"
 APPLICATION_ID = 0x4175726F
 
 #: Of the tables below and of all operations; a higher one is of a newer program.
-FORMAT = 1
+FORMAT = 2
 
 _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
@@ -213,6 +213,8 @@ def take_over(db: sqlite3.Connection, epoch: int | None) -> Head:
                 raise Fenced(f"cannot use the store with epoch {epoch}: epoch {head.epoch} has been here")
             head = head._replace(epoch=head.epoch + 1 if epoch is None else epoch)
             write_head(db, head)
+            if _number(db, "user_version") < FORMAT:  # from now on there may be what older programs don't know
+                db.execute(f"PRAGMA user_version = {FORMAT}")
             db.execute("COMMIT")
         finally:
             if db.in_transaction:

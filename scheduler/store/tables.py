@@ -11,7 +11,9 @@ from typing import assert_never
 
 from scheduler.core.cluster_model import HostAttributes, HostMaintenanceRequest, ResourceAggregate
 from scheduler.core.model import JobConfiguration, JobKey
+from scheduler.store.answer_table import AnswerTable
 from scheduler.store.ops import (
+    DeleteAnswers,
     DeleteCronJob,
     DeleteHostAttributes,
     DeleteJobUpdates,
@@ -19,6 +21,7 @@ from scheduler.store.ops import (
     DeleteQuota,
     DeleteTasks,
     Op,
+    SaveAnswer,
     SaveCronJob,
     SaveFrameworkId,
     SaveHostAttributes,
@@ -45,6 +48,7 @@ class Tables:
         self.quotas: dict[str, ResourceAggregate] = {}
         self.hosts: dict[str, HostAttributes] = {}
         self.maintenance: dict[str, HostMaintenanceRequest] = {}
+        self.answers = AnswerTable()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tables) and self._content() == other._content()
@@ -60,6 +64,7 @@ class Tables:
             self.quotas,
             self.hosts,
             self.maintenance,
+            self.answers,
         )
 
 
@@ -90,6 +95,11 @@ def apply(tables: Tables, op: Op) -> None:
             tables.quotas.pop(op.role, None)
         case SaveFrameworkId():
             tables.framework_id = op.framework_id
+        case SaveAnswer():
+            tables.answers.save(op.answer)
+        case DeleteAnswers():
+            for key in op.keys:
+                tables.answers.delete(key)
         case SaveJobUpdate() | SaveJobUpdateEvents() | SaveInstanceUpdateEvents() | DeleteJobUpdates():
             _apply_to_updates(tables.updates, op)
         case _:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar, assert_never
 
 from scheduler.store.ops import (
+    DeleteAnswers,
     DeleteCronJob,
     DeleteHostAttributes,
     DeleteJobUpdates,
@@ -18,6 +19,7 @@ from scheduler.store.ops import (
     DeleteQuota,
     DeleteTasks,
     Op,
+    SaveAnswer,
     SaveCronJob,
     SaveFrameworkId,
     SaveHostAttributes,
@@ -80,6 +82,10 @@ def undo_of(tables: Tables, op: Op) -> Undo:
             return _restore(tables.cron_jobs, op.key)
         case SaveQuota() | DeleteQuota():
             return _restore(tables.quotas, op.role)
+        case SaveAnswer():
+            return _restore_answers(tables, (op.answer.key,))
+        case DeleteAnswers():
+            return _restore_answers(tables, op.keys)
         case SaveFrameworkId():
             return _restore_framework_id(tables)
         case SaveJobUpdate() | SaveJobUpdateEvents() | SaveInstanceUpdateEvents() | DeleteJobUpdates():
@@ -104,6 +110,19 @@ def _restore_framework_id(tables: Tables) -> Undo:
 
     def undo() -> None:
         tables.framework_id = before
+
+    return undo
+
+
+def _restore_answers(tables: Tables, keys: tuple[str, ...]) -> Undo:
+    before = {key: tables.answers.get(key) for key in keys}
+
+    def undo() -> None:
+        for key, answer in before.items():
+            if answer is None:
+                tables.answers.delete(key)
+            else:
+                tables.answers.save(answer)
 
     return undo
 

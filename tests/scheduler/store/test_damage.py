@@ -103,8 +103,16 @@ def alter(directory: Path, *statements: str) -> None:
 
 def test_a_future_version(at_rest: tuple[Path, Tables]) -> None:
     directory, _ = at_rest
-    alter(directory, "PRAGMA user_version = 2")
-    assert refusal(directory).endswith("it has format 2, this program knows formats up to 1; use a newer one")
+    alter(directory, "PRAGMA user_version = 3")
+    assert refusal(directory).endswith("it has format 3, this program knows formats up to 2; use a newer one")
+
+
+def test_a_store_of_the_first_format_is_read_and_becomes_one_of_ours(at_rest: tuple[Path, Tables]) -> None:
+    directory, tables = at_rest
+    alter(directory, "PRAGMA user_version = 1")
+    assert content(directory) == tables
+    with closing(sqlite3.connect(directory / FILE_NAME)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +137,9 @@ def test_rows_that_are_not_what_was_written(at_rest: tuple[Path, Tables], statem
 
 def test_a_refusal_leaves_the_lock_free(at_rest: tuple[Path, Tables]) -> None:
     directory, tables = at_rest
-    alter(directory, "PRAGMA user_version = 2")
+    alter(directory, "PRAGMA user_version = 3")
     refusal(directory)
-    alter(directory, "PRAGMA user_version = 1")
+    alter(directory, "PRAGMA user_version = 2")
     assert content(directory) == tables
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from scheduler.core.answers import Answer
 from scheduler.core.cluster_model import Attribute, HostAttributes, HostMaintenanceRequest, ResourceAggregate
 from scheduler.core.filters import MaintenanceMode
 from scheduler.core.model import (
@@ -136,6 +137,14 @@ cron_jobs = st.builds(
     st.integers(1, 3),
 )
 
+answers = st.builds(
+    Answer,
+    key=st.sampled_from(["k1", "k2", "k3"]),
+    digest=st.sampled_from([b"d", b"\xff"]),
+    at=st.integers(0, 50),
+    body=st.binary(max_size=8),
+)
+
 any_op: st.SearchStrategy[Op] = st.one_of(
     st.builds(ops.SaveTasks, tasks=st.lists(tasks, max_size=4).map(tuple)),
     st.builds(ops.SaveTasks, tasks=st.lists(tasks, max_size=4).map(tuple)),
@@ -155,5 +164,7 @@ any_op: st.SearchStrategy[Op] = st.one_of(
     st.builds(ops.SaveJobUpdateEvents, key=update_keys, events=st.lists(update_events, max_size=2).map(tuple)),
     st.builds(ops.SaveInstanceUpdateEvents, key=update_keys, events=st.lists(instance_events, max_size=2).map(tuple)),
     st.builds(ops.DeleteJobUpdates, keys=st.lists(update_keys, max_size=2).map(tuple)),
+    st.builds(ops.SaveAnswer, answer=answers),
+    st.builds(ops.DeleteAnswers, keys=st.lists(st.sampled_from(["k1", "k2", "k3"]), max_size=2).map(tuple)),
 )
 any_ops = st.lists(any_op, max_size=25)
