@@ -58,10 +58,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where to look."""
+    """Where to look: checkpoint roots, and work directories of Mesos agents."""
 
     roots: tuple[Path, ...] = ()
-    mesos_root: Path | None = None
+    mesos_roots: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,8 @@ class Inventory:
         for path in [p for p in self.trouble if p != "inotify"]:
             del self.trouble[path]
         wanted: dict[str, _Watch] = {}
-        roots = list(dict.fromkeys([*self._places.roots, *self._mesos_roots(wanted)]))
+        of_mesos = [root for work_dir in self._places.mesos_roots for root in self._mesos_roots(work_dir, wanted)]
+        roots = list(dict.fromkeys([*self._places.roots, *of_mesos]))
         seen: set[str] = set()
         for root in roots:
             seen |= self._scan_root(root, wanted)
@@ -289,14 +290,12 @@ class Inventory:
             self._publish(Change(ChangeKind.CHANGED, task, events))
 
     # watches ---------------------------------------------------------------------------------------------------------
-    def _mesos_roots(self, wanted: dict[str, _Watch]) -> Iterator[Path]:
-        """Checkpoint roots below the work directory; on the way, wants watches where new ones would appear."""
-        if self._places.mesos_root is None:
+    def _mesos_roots(self, work_dir: Path, wanted: dict[str, _Watch]) -> Iterator[Path]:
+        """Checkpoint roots below a work directory; on the way, wants watches where new ones would appear."""
+        if not work_dir.is_dir():
+            _want_way_to(work_dir, wanted)
             return
-        if not self._places.mesos_root.is_dir():
-            _want_way_to(self._places.mesos_root, wanted)
-            return
-        level = [str(self._places.mesos_root)]
+        level = [str(work_dir)]
         for name in _MESOS_LEVELS:
             if name == "*":
                 for directory in level:

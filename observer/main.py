@@ -8,6 +8,7 @@ disk interval. Its flags of logging and daemonizing are understood and do nothin
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 import resource
@@ -31,6 +32,7 @@ from thermos.errors import Exit, HostError, ThermosError, UserError
 from thermos.version import VERSION
 
 SYSTEM_ROOT = Path("/var/run/thermos")
+MESOS_ROOT = Path("/var/lib/mesos")
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 #: Seconds that open requests have when the server stops.
@@ -39,9 +41,9 @@ PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where, and how well protected."""
+    """Where, and how well protected. All addresses have the same port."""
 
-    ip: str
+    ips: tuple[str, ...]
     port: int
     cert: str | None
     key: str | None
@@ -70,14 +72,25 @@ def tls_of(listening: Listening) -> ssl.SSLContext | None:
     return context
 
 
-def host_names(ip: str, allowed: tuple[str, ...], protected: bool) -> frozenset[str]:
+def is_loopback(ip: str) -> bool:
+    """Can only this machine reach it?"""
+    if ip in _LOOPBACK:
+        return True
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:
+        return False
+
+
+def host_names(ips: tuple[str, ...], allowed: tuple[str, ...], protected: bool) -> frozenset[str]:
     """Names to answer to. On loopback without a password only our own: a page elsewhere must not reach us by a name
     that it has made point here. Everywhere else any."""
+    ours = {*_LOOPBACK, "[::1]", *(ip for ip in ips if is_loopback(ip))}
     if allowed:
-        return frozenset(name.lower() for name in (*allowed, *_LOOPBACK, "[::1]"))
-    if ip not in _LOOPBACK or protected:
+        return frozenset(name.lower() for name in (*allowed, *ours))
+    if protected or not all(map(is_loopback, ips)):
         return frozenset()
-    return frozenset({*_LOOPBACK, "[::1]", socket.gethostname().lower(), socket.getfqdn().lower()})
+    return frozenset({*ours, socket.gethostname().lower(), socket.getfqdn().lower()})
 
 
 def raise_file_limit() -> None:
@@ -100,33 +113,36 @@ async def serve(places: Places, settings: Settings, guard: Guard, listening: Lis
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, listening.ip, listening.port, ssl_context=tls_of(listening))
-        await _listen(site, listening)
+        await _listen(runner, listening)
         await host.start()
-        _say(f"observing {_places_words(places)} at {_address(runner, listening)}")
+        _say(f"observing {_places_words(places)} at {', '.join(_addresses(runner, listening))}")
         await stop.wait()
     finally:
         await host.close()
         await runner.cleanup()
 
 
-async def _listen(site: web.TCPSite, listening: Listening) -> None:
-    try:
-        await site.start()
-    except (OSError, OverflowError) as error:
-        number = getattr(error, "errno", None) or 0
-        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
-        raise HostError(f"cannot listen on {listening.ip}:{listening.port}: {reason}") from error
+async def _listen(runner: web.AppRunner, listening: Listening) -> None:
+    """Any free port (0) of the first address is that of all."""
+    port = listening.port
+    for ip in listening.ips:
+        try:
+            await web.TCPSite(runner, ip, port, ssl_context=tls_of(listening)).start()
+        except (OSError, OverflowError) as error:
+            number = getattr(error, "errno", None) or 0
+            reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or str(error)
+            raise HostError(f"cannot listen on {ip}:{port}: {reason}") from error
+        port = runner.addresses[0][1]
 
 
-def _address(runner: web.AppRunner, listening: Listening) -> str:
-    port = runner.addresses[0][1]
-    name = f"[{listening.ip}]" if ":" in listening.ip else listening.ip
-    return f"{'https' if listening.cert else 'http'}://{name}:{port}/"
+def _addresses(runner: web.AppRunner, listening: Listening) -> list[str]:
+    port, scheme = runner.addresses[0][1], "https" if listening.cert else "http"
+    names = [f"[{ip}]" if ":" in ip else ip for ip in listening.ips]
+    return [f"{scheme}://{name}:{port}/" for name in names]
 
 
 def _places_words(places: Places) -> str:
-    return ", ".join(str(path) for path in (*places.roots, *([places.mesos_root] if places.mesos_root else [])))
+    return ", ".join(str(path) for path in (*places.roots, *places.mesos_roots))
 
 
 def _say(text: str) -> None:
@@ -166,10 +182,19 @@ def _old(name: str) -> tuple[str, ...]:
 @click.option(
     "--mesos-root",
     "--mesos_root",
+    "mesos_roots",
+    multiple=True,
     metavar="PATH",
-    help="Work directory of a Mesos agent.  [default: /var/lib/mesos, unless --root is given]",
+    help="Work directory of a Mesos agent; may be given several times.  [default: /var/lib/mesos, if no --root]",
 )
-@click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is everywhere.")
+@click.option(
+    "--ip",
+    "ips",
+    multiple=True,
+    default=("127.0.0.1",),
+    show_default=True,
+    help="Address to listen on; may be given several times; 0.0.0.0 is everywhere.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=1338, show_default=True, help="0: any free one.")
 @click.option(
     *_old("polling_interval_secs"),
@@ -223,7 +248,7 @@ def _old(name: str) -> tuple[str, ...]:
 @click.option("--app_daemonize", "--app-daemonize", is_flag=True, hidden=True, expose_value=False, callback=_ignored)
 @click.option(*_old("tls_key"), metavar="FILE", help="Its key, if it is in another file.")
 def command(
-    roots: tuple[str, ...], mesos_root: str | None, ip: str, port: int, polling_interval_secs: float,
+    roots: tuple[str, ...], mesos_roots: tuple[str, ...], ips: tuple[str, ...], port: int, polling_interval_secs: float,
     disable_task_resource_collection: bool, task_process_collection_interval_secs: float,
     task_disk_collection_interval_secs: float, enable_mesos_disk_collector: bool, agent_api_url: str,
     executor_id_json_path: str, disk_usage_json_path: str, basic_auth_file: str | None, token_file: str | None,
@@ -231,8 +256,8 @@ def command(
 ) -> None:  # fmt: skip
     """Show every task of this host in the browser, live: states, graphs, logs, files, usage."""
     places = Places(
-        roots=tuple(Path(root).absolute() for root in roots) or (() if mesos_root else default_roots()),
-        mesos_root=Path(mesos_root).absolute() if mesos_root else None if roots else Path("/var/lib/mesos"),
+        roots=tuple(Path(root).absolute() for root in roots) or (() if mesos_roots else default_roots()),
+        mesos_roots=tuple(Path(root).absolute() for root in mesos_roots) or (() if roots else (MESOS_ROOT,)),
     )
     settings = Settings(
         polling=polling_interval_secs,
@@ -245,10 +270,12 @@ def command(
         disk_path=disk_usage_json_path,
     )
     protected = basic_auth_file is not None or token_file is not None
-    guard = load_guard(basic_auth_file, token_file, host_names(ip, allowed_host, protected))
-    listening = Listening(ip, port, tls_cert, tls_key)
+    guard = load_guard(basic_auth_file, token_file, host_names(ips, allowed_host, protected))
+    listening = Listening(tuple(dict.fromkeys(ips)), port, tls_cert, tls_key)
     tls_of(listening)
-    if not protected and ip not in _LOOPBACK:
+    for ip in ips:
+        if protected or is_loopback(ip):
+            continue
         _say(f"warning: everybody who can reach {ip}:{port} may read all logs and files; see --basic_auth_file")
     raise_file_limit()
     asyncio.run(serve(places, settings, guard, listening))

@@ -67,7 +67,7 @@ async def serving(
     guard: Guard = Guard(),  # noqa: B008  it is frozen
     render: Renderer = plain_render,
 ) -> AsyncIterator[Served]:
-    host = Host(Places(tuple(roots), mesos), settings, "host-1")
+    host = Host(Places(tuple(roots), () if mesos is None else (mesos,)), settings, "host-1")
     changes: asyncio.Queue[Change] = asyncio.Queue()
     published = host.inventory._publish
 

@@ -48,7 +48,7 @@ class Room:
 
 @contextmanager
 def room(*roots: Path, mesos: Path | None = None, polling: bool = False) -> Iterator[Room]:
-    made = Room(Places(roots, mesos), None if polling else Inotify())
+    made = Room(Places(roots, () if mesos is None else (mesos,)), None if polling else Inotify())
     try:
         yield made
     finally:

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from observer.main import command, host_names
-from tests.observer.build import Builder
+from tests.observer.build import Builder, mesos_root
 
 OBSERVER = [sys.executable, "-m", "observer.main"]
 PATIENCE = 60.0
@@ -145,10 +145,29 @@ def test_the_disk_interval_is_the_disk_interval(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_host_names_on_loopback() -> None:
-    assert "localhost" in host_names("127.0.0.1", (), False)
-    assert host_names("127.0.0.1", (), True) == frozenset()
-    assert host_names("0.0.0.0", (), False) == frozenset()
-    assert "ops.example" in host_names("0.0.0.0", ("Ops.Example",), True)
+    assert "localhost" in host_names(("127.0.0.1",), (), False)
+    assert host_names(("127.0.0.1",), (), True) == frozenset()
+    assert host_names(("0.0.0.0",), (), False) == frozenset()
+    assert host_names(("127.0.0.1", "0.0.0.0"), (), False) == frozenset()
+    assert {"127.0.0.11", "localhost"} <= host_names(("127.0.0.11",), (), False)
+    assert "ops.example" in host_names(("0.0.0.0",), ("Ops.Example",), True)
+
+
+def test_several_addresses_and_agents(tmp_path: Path) -> None:
+    """As on a machine that plays several hosts: each answers under its own address, with the tasks of all."""
+    work_dirs = [tmp_path / "agent0", tmp_path / "agent1"]
+    for number, work_dir in enumerate(work_dirs):
+        Builder(mesos_root(work_dir, f"e-{number}")).task(f"t{number}")
+    words = [word for work_dir in work_dirs for word in ("--mesos-root", str(work_dir))]
+    with observer("--ip", "127.0.0.11", "--ip", "127.0.0.12", *words) as (child, address):
+        port = address.rstrip("/,").rpartition(":")[2]
+        for host, task in (("127.0.0.11", "t1"), ("127.0.0.12", "t0")):
+            with urllib.request.urlopen(f"http://{host}:{port}/task/{task}") as answer:
+                assert answer.status == 200
+        code, text = complaint("--root", str(tmp_path), "--ip", "127.0.0.1", "--ip", "127.0.0.12", "--port", port)
+        assert (code, text) == (1, f"thermos_observer: cannot listen on 127.0.0.12:{port}: Address already in use")
+        child.terminate()
+        assert child.wait(PATIENCE) == 0
 
 
 def test_the_verb_becomes_the_observer(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ async def asking(tmp_path: Path, handler: Handler, **flags: str) -> AsyncIterato
     agent = TestServer(app)
     await agent.start_server()
     settings = Settings(sampling=False, agent_disk=True, agent_url=f"http://127.0.0.1:{agent.port}/containers", **flags)
-    host = Host(Places((tmp_path / "root",), tmp_path / "mesos"), settings, "h")
+    host = Host(Places((tmp_path / "root",), (tmp_path / "mesos",)), settings, "h")
     await host.start()
     try:
         yield host
