@@ -42,8 +42,15 @@ def hold_standard_streams() -> None:
             setattr(sys, name, os.fdopen(fd, mode, closefd=False))
 
 
-def guard(program: str, command: Callable[[], object]) -> int:
-    """The exit code of `command`; what it returns is its code, None is 0."""
+def thermos_code(error: Exception) -> int:
+    """What `thermos` ends with after an error."""
+    if isinstance(error, ThermosError):
+        return error.exit_code
+    return Exit.FAILED if isinstance(error, OSError) else Exit.INTERNAL
+
+
+def guard(program: str, command: Callable[[], object], code_of: Callable[[Exception], int] = thermos_code) -> int:
+    """The exit code of `command`; what it returns is its code, None is 0, and an error's is `code_of`."""
     hold_standard_streams()
     try:
         code = command()
@@ -57,20 +64,20 @@ def guard(program: str, command: Callable[[], object]) -> int:
         return Exit.OK
     except ThermosError as error:
         complain(program, str(error))
-        return error.exit_code
+        return code_of(error)
     except OSError as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         complain(
             program, f"cannot use {error.filename}: {error.strerror}" if error.filename else f"cannot go on: {error}"
         )
-        return Exit.FAILED
+        return code_of(error)
     except Exception as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         text = " ".join(str(error).split())
         complain(program, f"internal error: {type(error).__name__}: {text}; set {TRACEBACK}=1 to see it")
-        return Exit.INTERNAL
+        return code_of(error)
 
 
 def echo_lines(lines: Iterable[str]) -> None:

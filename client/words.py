@@ -1,4 +1,4 @@
-"""The command-line library's own complaints as ours: one line, exit code 2."""
+"""The command-line library's own complaints as ours, one line each."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import click
 from thermos.errors import Exit, UserError
 
 
-def call(command: click.Command, program: str, words: Sequence[str] | None = None) -> object:
-    """What the verb returns. Raises UserError for words that nobody understands."""
+def call(
+    command: click.Command, program: str, words: Sequence[str] | None = None, *, usage: int = Exit.USAGE
+) -> object:
+    """What the verb returns; `usage` where help is all there is to say. Raises UserError (from click's own) for words
+    that nobody understands."""
     try:
         return command.main(args=words, prog_name=program, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(f"{error.format_message()}\n")
-        return Exit.USAGE
+        return usage
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else program
         raise UserError(f"{error.format_message()} (see `{where} --help`)") from error

@@ -32,6 +32,8 @@ IMPURE = {
 #: Imports inside a function, each with its reason.
 LAZY_ALLOWED: dict[str, str] = {
     "client/thermos/main.py": "verbs are imported when called: `thermos --help` must be quick",
+    "client/aurora/main.py": "verbs are imported when called: `aurora --help` must be quick",
+    "client/leader.py": "kazoo costs 0.1 s: only clusters that are found through ZooKeeper need it",
     "executor/announcer.py": "kazoo and ssl cost 11 MB: only executors that announce have them",
 }
 

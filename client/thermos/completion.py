@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
 
+from client.completion import script_for
 from client.exits import echo_lines
-from thermos.errors import Bug
 
 EPILOG = """
 \b
@@ -22,10 +21,5 @@ Examples:
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def command(shell: str) -> int:
     """Print the completion script of a shell."""
-    found = get_completion_class(shell)
-    if found is None:
-        raise Bug(f"no completion for {shell}")
-    complete = found(click.Command("thermos"), {}, "thermos", "_THERMOS_COMPLETE")
-    template = complete.source_template % complete.source_vars()
-    echo_lines([template.strip()])
+    echo_lines([script_for("thermos", shell)])
     return 0

@@ -1,0 +1,17 @@
+"""Completion scripts of shells, for each of our commands."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from thermos.errors import Bug
+
+
+def script_for(program: str, shell: str) -> str:
+    """What the shell reads to complete the program's words."""
+    found = get_completion_class(shell)
+    if found is None:
+        raise Bug(f"no completion for {shell}")
+    complete = found(click.Command(program), {}, program, f"_{program.upper()}_COMPLETE")
+    return (complete.source_template % complete.source_vars()).strip()
