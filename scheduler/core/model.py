@@ -18,7 +18,7 @@ import msgspec
 from scheduler.core.states import ACTIVE, ScheduleStatus
 
 #: Roles, environments, names, users, tiers.
-IDENTIFIER = re.compile(r"[\w\-.]+")
+IDENTIFIER = re.compile(r"[A-Za-z0-9_\-.]+")
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, rename="camel"):

@@ -10,25 +10,34 @@ createJob only).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from scheduler.core.model import DEDICATED, IDENTIFIER, Constraint, JobConfiguration, JobKey, SlaPolicy, TaskConfig
+from msgspec import structs
+
+from scheduler.core.bounds import BOUNDS, Bounds, check_bounds, check_key, is_sane
+from scheduler.core.model import (
+    DEDICATED,
+    IDENTIFIER,
+    Constraint,
+    DockerParameter,
+    Image,
+    JobConfiguration,
+    JobKey,
+    Resource,
+    SlaPolicy,
+    TaskConfig,
+)
+from scheduler.core.problem import Problem as Problem
+from scheduler.core.problem import quoted
 from scheduler.core.resources import amount_of
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    field: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.text}"
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
-    """What this cluster allows. `cron_problem` says what is wrong with a schedule, "" if nothing is."""
+    """What this cluster allows. `cron_problem` says what is wrong with a schedule, "" if nothing is. The default
+    parameters are what a Docker container has that names none; they are allowed even where others are not."""
 
     environments: str = r"^(prod|devel|test|staging\d*)$"
     tiers: Collection[str] = ("preferred", "preemptible", "revocable")
@@ -38,6 +47,7 @@ class Rules:
     container_types: Collection[str] = ("mesos",)
     container_volumes: bool = False
     docker_parameters: bool = False
+    default_docker_parameters: tuple[DockerParameter, ...] = ()
     docker_without_executor: bool = False
     fetcher: bool = False
     gpus: bool = False
@@ -46,12 +56,14 @@ class Rules:
     sla_min_instances: int = 20
     sla_max_duration_s: int = 2 * 3600
     cron_problem: Callable[[str], str] = field(default=lambda schedule: "")
+    bounds: Bounds = field(default=BOUNDS)
 
 
 def check_job(job: JobConfiguration, rules: Rules) -> list[Problem]:
     """[]: it may be taken."""
     return [
-        *_identity(job.key, job.owner.user, rules),
+        *_identity(job.key, rules),
+        *_owner("owner.user", job.owner.user, rules),
         *_counts(job.instance_count, rules),
         *_cron(job, rules),
         *_same_key(job),
@@ -62,7 +74,7 @@ def check_job(job: JobConfiguration, rules: Rules) -> list[Problem]:
 def check_update(config: TaskConfig, instance_count: int, rules: Rules) -> list[Problem]:
     """Of an update's new configuration."""
     return [
-        *_identity(config.job, config.owner.user, rules),
+        *_identity(config.job, rules),
         *_counts(instance_count, rules),
         *check_config(config, instance_count, rules),
     ]
@@ -70,6 +82,7 @@ def check_update(config: TaskConfig, instance_count: int, rules: Rules) -> list[
 
 def check_config(config: TaskConfig, instance_count: int, rules: Rules) -> list[Problem]:
     return [
+        *_owner("taskConfig.owner.user", config.owner.user, rules),
         *_tier(config, rules),
         *_executor(config, rules),
         *_constraints(config),
@@ -77,25 +90,38 @@ def check_config(config: TaskConfig, instance_count: int, rules: Rules) -> list[
         *_resources(config, rules),
         *_fetcher(config, rules),
         *_sla(config, instance_count, rules),
+        *check_bounds(config, rules.bounds),
     ]
 
 
 # --- rules -------------------------------------------------------------------------------------------------------
 
 
-def _identity(key: JobKey, user: str, rules: Rules) -> Iterator[Problem]:
+def _identity(key: JobKey, rules: Rules) -> Iterator[Problem]:
     for name, value in (("role", key.role), ("environment", key.environment), ("name", key.name)):
         if not IDENTIFIER.fullmatch(value):
-            yield Problem(f"job.{name}", f"{value!r} may have letters, digits, `_`, `-` and `.` only, and at least one")
+            text = f"{quoted(value)} may have letters, digits, `_`, `-` and `.` only, and at least one"
+            yield Problem(f"job.{name}", text)
     if IDENTIFIER.fullmatch(key.environment) and not re.search(rules.environments, key.environment):
-        yield Problem("job.environment", f"{key.environment!r} is not allowed here; it must match {rules.environments}")
+        text = f"{quoted(key.environment)} is not allowed here; it must match {rules.environments}"
+        yield Problem("job.environment", text)
+    yield from check_key(key)
+
+
+def _owner(name: str, user: str, rules: Rules) -> Iterator[Problem]:
     if user and not IDENTIFIER.fullmatch(user):
-        yield Problem("owner.user", f"{user!r} may have letters, digits, `_`, `-` and `.` only")
+        yield Problem(name, f"{quoted(user)} may have letters, digits, `_`, `-` and `.` only")
+    elif len(user) > rules.bounds.name:
+        yield Problem(name, f"{quoted(user)} has {len(user)} letters; {rules.bounds.name} is the most")
 
 
 def _counts(instances: int, rules: Rules) -> Iterator[Problem]:
     if not 1 <= instances <= rules.max_tasks_per_job:
-        yield Problem("instanceCount", f"{instances} instances; a job has 1 to {rules.max_tasks_per_job}")
+        yield Problem("instanceCount", instance_count_text(rules))
+
+
+def instance_count_text(rules: Rules) -> str:
+    return f"Instance count must be between 1 and {rules.max_tasks_per_job} inclusive."
 
 
 def _same_key(job: JobConfiguration) -> Iterator[Problem]:
@@ -110,16 +136,20 @@ def _cron(job: JobConfiguration, rules: Rules) -> Iterator[Problem]:
         yield Problem("cronSchedule", "a service runs always; a job is a service or has a schedule")
     problem = rules.cron_problem(job.cron_schedule)
     if problem:
-        yield Problem("cronSchedule", f"{job.cron_schedule!r}: {problem}")
+        yield Problem("cronSchedule", f"{quoted(job.cron_schedule)}: {problem}")
     if job.cron_collision_policy == "RUN_OVERLAP":
         yield Problem("cronCollisionPolicy", "RUN_OVERLAP is not supported any more; use KILL_EXISTING or CANCEL_NEW")
     elif job.cron_collision_policy not in ("KILL_EXISTING", "CANCEL_NEW"):
-        yield Problem("cronCollisionPolicy", f"{job.cron_collision_policy!r} is neither KILL_EXISTING nor CANCEL_NEW")
+        yield Problem(
+            "cronCollisionPolicy", f"{quoted(job.cron_collision_policy)} is neither KILL_EXISTING nor CANCEL_NEW"
+        )
 
 
 def _tier(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
     if config.tier is not None and config.tier not in rules.tiers:
-        yield Problem("tier", f"there is no tier {config.tier!r} here; use one of {', '.join(sorted(rules.tiers))}")
+        yield Problem(
+            "tier", f"there is no tier {quoted(config.tier)} here; use one of {', '.join(sorted(rules.tiers))}"
+        )
 
 
 def is_production(config: TaskConfig, rules: Rules) -> bool:
@@ -136,19 +166,22 @@ def _executor(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
             yield Problem("executorConfig", "a Docker container needs an executor here")
     elif executor.name not in rules.executors:
         known = ", ".join(sorted(rules.executors))
-        yield Problem("executorConfig.name", f"there is no executor {executor.name!r} here; use one of {known}")
+        text = f"there is no executor {quoted(executor.name)} here; use one of {known}"
+        yield Problem("executorConfig.name", text)
 
 
 def _constraints(config: TaskConfig) -> Iterator[Problem]:
-    names = [constraint.name for constraint in config.constraints]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield Problem("constraints", f"there are several constraints on {name!r}; write them as one")
+    names = Counter(constraint.name for constraint in config.constraints)
+    for name in sorted(name for name, count in names.items() if count > 1):
+        yield Problem("constraints", f"there are several constraints on {quoted(name)}; write them as one")
     for constraint in config.constraints:
-        union = constraint.constraint
+        union, where = constraint.constraint, f"constraints.{quoted(constraint.name)[1:-1]}"
         if (union.value is None) is (union.limit is None):
-            yield Problem(f"constraints.{constraint.name}", "it has to be a value or a limit")
+            yield Problem(where, "it has to be a value or a limit")
         elif union.limit is not None and union.limit.limit < 1:
-            yield Problem(f"constraints.{constraint.name}", f"a limit of {union.limit.limit}; it is 1 at least")
+            yield Problem(where, f"a limit of {union.limit.limit}; it is 1 at least")
+        elif union.value is not None and not union.value.values and constraint.name != DEDICATED:
+            yield Problem(where, "it has no values")
         if constraint.name == DEDICATED:
             yield from _dedicated(config, constraint)
 
@@ -158,39 +191,49 @@ def _dedicated(config: TaskConfig, constraint: Constraint) -> Iterator[Problem]:
     if value is None or value.negated or len(value.values) != 1:
         yield Problem("constraints.dedicated", "it must be a single value, such as ROLE/pool or */pool")
     elif value.values[0].partition("/")[0] not in (config.job.role, "*"):
-        found = value.values[0]
-        yield Problem("constraints.dedicated", f"{found!r} is not for role {config.job.role}; only its role may use it")
+        text = f"{quoted(value.values[0])} is not for role {quoted(config.job.role)}; only its role may use it"
+        yield Problem("constraints.dedicated", text)
 
 
 def _container(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
     docker, mesos = config.container.docker, config.container.mesos
+    if docker is not None and mesos is not None:
+        yield Problem("container", "it has to be exactly one of mesos and docker")
     kind = "docker" if docker is not None else "mesos"
     if kind not in rules.container_types:
         yield Problem("container", f"{kind} containers are not allowed here")
     if docker is not None:
         if not docker.image:
             yield Problem("container.docker.image", "A container must specify an image.")
-        if docker.parameters and not rules.docker_parameters:
+        is_default = docker.parameters == rules.default_docker_parameters
+        if docker.parameters and not is_default and not rules.docker_parameters:
             yield Problem("container.docker.parameters", "Docker parameters not allowed.")
     if mesos is not None and mesos.volumes and not rules.container_volumes:
         yield Problem("container.mesos.volumes", "volumes are not allowed here")
+    if mesos is not None:
+        for mode in sorted({volume.mode for volume in mesos.volumes} - {"RW", "RO"}):
+            yield Problem("container.mesos.volumes.mode", f"{quoted(mode)} is neither RW nor RO")
+        if mesos.image is not None:
+            yield from _image(mesos.image)
+
+
+def _image(image: Image) -> Iterator[Problem]:
+    if (image.docker is None) is (image.appc is None):
+        yield Problem("container.mesos.image", "it has to be exactly one of docker and appc")
 
 
 def _resources(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
-    kinds = [
-        name
-        for resource in config.resources
-        for name in ("num_cpus", "ram_mb", "disk_mb", "num_gpus", "named_port")
-        if getattr(resource, name) is not None
-    ]
     words = {"num_cpus": "numCpus", "ram_mb": "ramMb", "disk_mb": "diskMb", "num_gpus": "numGpus"}
     for name, word in words.items():
-        if kinds.count(name) > 1:
-            yield Problem("resources", f"{word} is there {kinds.count(name)} times")
+        count = sum(getattr(resource, name) is not None for resource in config.resources)
+        if count > 1:
+            yield Problem("resources", f"{word} is there {count} times")
+    yield from _unions(config.resources)
     ports = [resource.named_port for resource in config.resources if resource.named_port is not None]
-    for port in sorted({port for port in ports if ports.count(port) > 1}):
-        yield Problem("resources", f"the port {port!r} is there {ports.count(port)} times")
-    amount = amount_of(config.resources)
+    for port, count in sorted(Counter(ports).items()):
+        if count > 1:
+            yield Problem("resources", f"the port {quoted(port)} is there {count} times")
+    amount = amount_of(each for each in config.resources if is_sane(each))
     for word, value in (("numCpus", amount.milli_cpus), ("ramMb", amount.ram_mb), ("diskMb", amount.disk_mb)):
         if value <= 0:
             yield Problem("resources", f"{word} must be there, and more than 0")
@@ -198,6 +241,12 @@ def _resources(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
         yield Problem("resources", "GPUs are not allowed here")
     if amount.gpus < 0:
         yield Problem("resources", "numGpus must not be negative")
+
+
+def _unions(resources: Iterable[Resource]) -> Iterator[Problem]:
+    odd = sum(sum(value is not None for value in structs.astuple(resource)) != 1 for resource in resources)
+    if odd:
+        yield Problem("resources", f"each has to be exactly one thing; {odd} of them {'is' if odd == 1 else 'are'} not")
 
 
 def _fetcher(config: TaskConfig, rules: Rules) -> Iterator[Problem]:
