@@ -92,6 +92,11 @@ class TaskGroups:
         found = self._groups.get(group)
         return found.config if found is not None else None
 
+    def size_of(self, group: bytes) -> int:
+        """How many tasks of it wait."""
+        found = self._groups.get(group)
+        return len(found.tasks) if found is not None else 0
+
     def pause_of(self, group: bytes) -> float:
         """How long it was told to wait the last time; 0: not at all."""
         found = self._groups.get(group)

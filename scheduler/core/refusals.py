@@ -11,10 +11,11 @@ Source: spec/scheduler.md §3.2, §13.5 (23). Time is monotonic seconds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
+from scheduler.core.deadlines import Deadlines
 from scheduler.core.explain import Explanation
 
 
@@ -46,6 +47,7 @@ class RefusalBook:
     def __init__(self, rules: RefusalRules | None = None) -> None:
         self._rules = rules or RefusalRules()
         self._standings: dict[bytes, Standing] = {}  # the one that failed last is last
+        self._due: Deadlines[bytes] = Deadlines()
 
     def __len__(self) -> int:
         return len(self._standings)
@@ -59,22 +61,32 @@ class RefusalBook:
         standing.last, standing.tasks = now, tasks
         standing.attempts += 1
         self._standings[group] = standing
+        if group not in self._due:
+            counted = standing.counted_at
+            self._due.set(group, now if counted is None else max(now, counted + self._rules.fresh_s))
         while len(self._standings) > self._rules.most_groups:
-            del self._standings[next(iter(self._standings))]
+            self.forget(next(iter(self._standings)))
 
     def forget(self, group: bytes) -> None:
         """Nothing of it waits any more, or all that was tried has a host."""
         self._standings.pop(group, None)
+        self._due.cancel(group)
 
     def due(self, now: float, most: int) -> list[bytes]:
-        """Groups whose reasons should be counted: never counted, or failed again since, and not just now."""
-        return list(islice(self._stale(now), most))
+        """Takes groups whose reasons should be counted: never counted, or failed again since, and not just now."""
+        return self._due.due(now, most)
+
+    def next_wake(self) -> float | None:
+        """When there is a group whose reasons should be counted."""
+        return self._due.next_wake()
 
     def counted(self, group: bytes, explanation: Explanation, now: float) -> None:
         standing = self._standings.get(group)
         if standing is None:
             return
         standing.counted_at = now
+        if group in self._due:  # it failed while it was counted
+            self._due.set(group, now + self._rules.fresh_s)
         standing.reason = explanation.pending_reason
         standing.hosts_by_reason = dict(islice(explanation.by_reason.items(), self._rules.most_reasons))
 
@@ -84,9 +96,3 @@ class RefusalBook:
         for standing in self._standings.values():
             total[standing.reason] += standing.tasks
         return total
-
-    def _stale(self, now: float) -> Iterator[bytes]:
-        for group, standing in self._standings.items():
-            counted = standing.counted_at
-            if counted is None or (standing.last > counted and now - counted >= self._rules.fresh_s):
-                yield group

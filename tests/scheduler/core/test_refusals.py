@@ -39,12 +39,22 @@ def test_reasons_are_counted_in_quiet_moments_and_not_too_often() -> None:
         book.failed(group, 1, 0.0)
     assert book.due(0.0, 2) == [b"a", b"b"]
     book.counted(b"a", explained(9.0), 1.0)
-    assert book.due(1.0, 9) == [b"b", b"c"]
+    assert book.due(1.0, 9) == [b"c"]  # `b` was taken, too
+    assert book.next_wake() is None
     book.failed(b"a", 1, 30.0)
-    assert b"a" not in book.due(30.0, 9)
-    assert b"a" in book.due(61.0, 9)
-    book.counted(b"a", explained(9.0), 61.0)
-    assert b"a" not in book.due(500.0, 9)  # not tried again since
+    book.failed(b"a", 1, 40.0)
+    assert book.due(30.0, 9) == []
+    assert book.next_wake() == 61.0
+    assert book.due(61.0, 9) == [b"a"]
+    book.failed(b"a", 1, 61.5)  # meanwhile
+    book.counted(b"a", explained(9.0), 62.0)
+    assert book.due(121.9, 9) == []
+    assert book.due(122.0, 9) == [b"a"]
+    book.counted(b"a", explained(9.0), 122.0)
+    assert book.due(500.0, 9) == []  # not tried again since
+    book.failed(b"a", 1, 600.0)
+    book.forget(b"a")
+    assert book.next_wake() is None
 
 
 def test_memory_is_bounded() -> None:

@@ -1,0 +1,60 @@
+"""What time does to tasks: which states end by themselves, when, and what happens then.
+
+    THROTTLED      its penalty is over                          -> PENDING
+    TRANSIENT      for too long                                 -> LOST "Task timed out"
+    KILLING        nothing heard of its end                     the kill is sent again, ever more seldom
+    PARTITIONED    for as long as its policy allows             -> LOST "Task partitioned for too long."
+
+Moments are monotonic. After a start they are worked out from the wall times of events, never later than as if the event
+were now: a clock that jumps can't make anything wait for ever.
+
+Source: spec/scheduler.md §2.3, §2.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from scheduler.core.backoff import Backoff
+from scheduler.core.model import ScheduledTask, TaskConfig
+from scheduler.core.states import ScheduleStatus
+
+TIMED_OUT = "Task timed out"
+PARTITIONED_TOO_LONG = "Task partitioned for too long."
+
+
+class Timer(StrEnum):
+    """What is to be done about a task when its moment has come."""
+
+    THROTTLE_END = "throttle end"
+    TIME_OUT = "time-out"
+    KILL_RETRY = "kill retry"
+    GIVE_UP = "give up"  # its agent is out of sight for too long
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutRules:
+    """Seconds. `recheck_s`: as long as there is no connection nothing is declared lost; it is looked at again then."""
+
+    transient_s: float = 300.0
+    recheck_s: float = 5.0
+    kill_retry: Backoff = field(default=Backoff(15.0, 300.0))
+
+
+def gives_up_after_s(config: TaskConfig) -> float | None:
+    """How long an agent may be out of sight before its task is replaced; None: it is waited for."""
+    policy = config.partition_policy
+    if policy is None:
+        return 0.0
+    return float(max(0, policy.delay_secs)) if policy.reschedule else None
+
+
+def left_s(since_ms: int, duration_s: float, now_ms: int) -> float:
+    """What is left of a duration that began at `since_ms`: nothing at least, all of it at most."""
+    return min(duration_s, max(0.0, duration_s - (now_ms - since_ms) / 1000))
+
+
+def entered_at_ms(task: ScheduledTask, status: ScheduleStatus) -> int:
+    """When it last came into that state; 0: its history does not say."""
+    return next((event.timestamp for event in reversed(task.task_events) if event.status is status), 0)
