@@ -61,6 +61,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         text = f"{what} (default {default}); given several times: one for each"
         parser.add_argument(f"--{name}", action="append", default=[], help=text)
     parser.add_argument("--control", type=Path, metavar="PATH", help="Unix socket to make faults by (default: none)")
+    parser.add_argument("--sweep", action="store_true", help="only end what a killed one left in --work-dir")
     parser.add_argument("--credentials", type=Path, metavar="FILE", help="lines with a principal and a secret")
     for what, example in (("master", "heartbeat_interval_s=3"), ("agent", "recovery_timeout_s=60")):
         parser.add_argument(
@@ -179,7 +180,11 @@ def main(argv: list[str]) -> int:
     logging.getLogger(KAZOO_LOG).setLevel(logging.CRITICAL)  # that there is no ZooKeeper is told in one line
     try:
         given = parse_arguments(argv)
-        if given.work_dir is not None:
+        if given.sweep:
+            if given.work_dir is None:
+                raise UserError("--sweep needs the --work-dir of the one that was killed")
+            say([f"ended {asyncio.run(make_cluster(given, given.work_dir).sweep())} executors"])
+        elif given.work_dir is not None:
             asyncio.run(run(make_cluster(given, given.work_dir), given.control))
         else:
             with tempfile.TemporaryDirectory(prefix="mesos-local-", ignore_cleanup_errors=True) as folder:

@@ -179,6 +179,18 @@ class LocalCluster:
             os.close(self._hold)
             self._hold = None
 
+    async def sweep(self) -> int:
+        """Instead of starting: end what a killed one has left in the work dir. Returns how many executors. Raises
+        HostError for one that runs."""
+        self._make_folders()
+        hold = _hold(self.work_dir)
+        try:
+            post = Post(RealTimeline(asyncio.get_running_loop()), self.faults)
+            agents = [AgentNode(self._setting(number), post, "") for number in range(self.agents)]
+            return sum([await agent.containers.kill_leftovers() for agent in agents])
+        finally:
+            os.close(hold)
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

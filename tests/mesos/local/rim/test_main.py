@@ -243,6 +243,31 @@ def test_what_a_killed_one_left_is_ended_at_the_next_start(tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["agent0"]
 
 
+def test_what_a_killed_one_left_can_be_swept_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def launch() -> int:
+        framework = Framework(PORT)
+        await framework.subscribe()
+        await framework.launch("t")
+        pid = pid_in(await framework.status("t", "TASK_RUNNING"))
+        framework.close()
+        return pid
+
+    words = ["--agents", "1", "--work-dir", str(tmp_path / "work")]
+    with running(*words, out=tmp_path / "out") as process:
+        executor = asyncio.run(launch())
+        assert main([*words, "--sweep"]) == 1
+        assert "another embedded Mesos works in it" in capsys.readouterr().err
+        process.kill()
+        process.wait()
+    assert main([*words, "--sweep"]) == 0
+    assert capsys.readouterr().out == "ended 1 executors\n"
+    state = Path(f"/proc/{executor}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert main([*words, "--sweep"]) == 0
+    assert capsys.readouterr().out == "ended 0 executors\n"
+    assert main(["--sweep"]) == 2
+
+
 def test_one_that_runs_keeps_its_folder_for_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A second one, with the same folder, must not end its tasks for leftovers."""
 
