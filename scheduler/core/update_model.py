@@ -97,7 +97,10 @@ class UpdateStrategy(Wire, frozen=True):
 
 
 class JobUpdateSettings(Wire, frozen=True):
-    """`update_group_size` and `wait_for_batch_completion` are the old way to say a strategy."""
+    """`update_group_size` and `wait_for_batch_completion` are the old way to say a strategy.
+
+    `progress_deadline_ms`: an instance of which nothing was heard for so long fails the update; 0: it is waited for.
+    """
 
     update_group_size: int = 1
     max_per_instance_failures: int = 0
@@ -109,6 +112,16 @@ class JobUpdateSettings(Wire, frozen=True):
     block_if_no_pulses_after_ms: int = 0
     sla_aware: bool = False
     update_strategy: UpdateStrategy | None = None
+    progress_deadline_ms: int = 0
+
+
+class JobUpdateRequest(Wire, frozen=True):
+    """What somebody wants a job to be; `metadata` is kept with the update."""
+
+    task_config: TaskConfig
+    instance_count: int
+    settings: JobUpdateSettings = JobUpdateSettings()
+    metadata: tuple[Metadata, ...] = ()
 
 
 class InstanceTaskConfig(Wire, frozen=True):
