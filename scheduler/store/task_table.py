@@ -8,7 +8,7 @@ An instance has at most one active task: to save a second one is an error, told 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 from msgspec import Struct
@@ -24,9 +24,10 @@ _Ids = Bucket[str]
 
 
 class _Job(Struct):
-    """The tasks of a job: by instance, and the active one of each instance."""
+    """The tasks of a job: by instance, the active one of each instance, and how many are in each status."""
 
     count: int = 0
+    statuses: dict[ScheduleStatus, int] = {}
     instances: dict[int, _Ids] = {}
     active: dict[int, str] = {}
 
@@ -65,6 +66,11 @@ class TaskTable:
     def active_of_job(self, key: JobKey) -> Iterator[ScheduledTask]:
         job = self._jobs.get(key)
         return iter(()) if job is None else (self._tasks[task_id] for task_id in job.active.values())
+
+    def statuses_of(self, key: JobKey) -> Mapping[ScheduleStatus, int]:
+        """How many tasks of a job are in each status, ended ones too; to be read only."""
+        job = self._jobs.get(key)
+        return job.statuses if job is not None else {}
 
     def count(self, status: ScheduleStatus) -> int:
         return len(self._statuses.get(status, ()))
@@ -159,6 +165,7 @@ class TaskTable:
             job = self._jobs[key] = _Job()
             put(self._roles, key.role, key)
         job.count += 1
+        job.statuses[task.status] = job.statuses.get(task.status, 0) + 1
         put(job.instances, instance, task.id)
         if task.is_active:
             job.active[instance] = task.id
@@ -170,6 +177,9 @@ class TaskTable:
         key, instance, host = task.config.job, task.assigned_task.instance_id, task.assigned_task.slave_host
         job = self._jobs[key]
         job.count -= 1
+        job.statuses[task.status] -= 1
+        if job.statuses[task.status] == 0:
+            del job.statuses[task.status]
         drop(job.instances, instance, task.id)
         if job.active.get(instance) == task.id:
             del job.active[instance]

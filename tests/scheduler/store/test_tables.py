@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -232,3 +233,12 @@ def test_no_question_scans_where_an_index_serves(query: TaskQuery, most: int) ->
     tables.tasks._tasks = counting
     list(tables.tasks.select(query))
     assert len(counting.looks) <= most
+
+
+@settings(max_examples=100, deadline=None)
+@given(any_ops)
+def test_tasks_of_a_job_are_counted_by_status(operations: list[Op]) -> None:
+    tables, _ = fold(operations)
+    for job in JOBS:
+        scanned = Counter(task.status for task in tables.tasks.all() if task.config.job == job)
+        assert tables.tasks.statuses_of(job) == scanned
