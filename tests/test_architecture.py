@@ -18,7 +18,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "config": ("thermos.model", "thermos.errors"),
     "observer": ("thermos", "web"),
     "executor": ("thermos", "mesos", "config"),
-    "scheduler": ("mesos", "web", "thermos.model", "thermos.errors", "thermos.clock"),
+    "scheduler": ("mesos", "web", "thermos.model", "thermos.errors", "thermos.clock", "thermos.version"),
     "client": ("config", "thermos", "web"),
 }
 
