@@ -12,9 +12,17 @@ from dataclasses import dataclass
 
 from scheduler.core.answers import Answer, Known, digest_of, known, to_forget
 from scheduler.service.context import Context
-from scheduler.service.refusals import invalid
+from scheduler.service.refusals import Refusal, RefusalCode
 from scheduler.store.ops import DeleteAnswers, SaveAnswer
 from scheduler.turn import Turn
+
+
+class KeyWasUsed(Refusal):
+    """For another wish."""
+
+    def __init__(self, key: str) -> None:
+        text = f"the idempotency key {key} was used for another request; use a new one"
+        super().__init__(RefusalCode.INVALID_REQUEST, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +47,8 @@ def wish(key: str, who: str, *parts: str | bytes) -> Wish:
 
 
 def once(context: Context, turn: Turn, asked: Wish | None, decide: Callable[[], bytes]) -> Reply:
-    """`decide` does the wish and gives the answer. Raises what it raises, and nothing is remembered then; Refusal when
-    the key stands for another wish. None: a wish without a key."""
+    """`decide` does the wish and gives the answer. Raises what it raises, and nothing is remembered then; KeyWasUsed
+    when the key stands for another wish. None: a wish without a key."""
     if asked is None:
         return Reply(decide())
     answers, rules = context.tables.answers, context.settings.answers
@@ -49,7 +57,7 @@ def once(context: Context, turn: Turn, asked: Wish | None, decide: Callable[[], 
         case Known.SAME if before is not None:
             return Reply(before.body, again=True)
         case Known.OTHER:
-            raise invalid(f"the idempotency key {asked.key} was used for another request; use a new one")
+            raise KeyWasUsed(asked.key)
     body = decide()
     turn.apply(SaveAnswer(answer=Answer(key=asked.key, digest=asked.digest, at=turn.now_ms, body=body)))
     old = to_forget(answers, len(answers), answers.size, turn.now_ms, rules)
