@@ -38,6 +38,7 @@ class Store:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.tables = replay(journal.load())
+        self.snapshots = 0  # made by this process
         self.snapshot_error: StoreError | None = None  # of the last one; a success clears it
         self._flights: deque[_Flight] = deque()
         self._snapshot: Future[None] | None = None
@@ -91,6 +92,7 @@ class Store:
                 return
             failure = self._snapshot.exception()
             self.snapshot_error = failure if isinstance(failure, StoreError) else None
+            self.snapshots += failure is None
             self._snapshot = None
         if self.journal.is_long:
             self.snapshot()
