@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -11,12 +12,12 @@ from thermos.errors import Exit, UserError
 
 
 def call(
-    command: click.Command, program: str, words: Sequence[str] | None = None, *, usage: int = Exit.USAGE
+    command: click.Command, program: str, words: Sequence[str] | None = None, *, usage: int = Exit.USAGE, **more: Any
 ) -> object:
-    """What the verb returns; `usage` where help is all there is to say. Raises UserError (from click's own) for words
-    that nobody understands."""
+    """What the verb returns; `usage` where help is all there is to say; `more` is for the command's context. Raises
+    UserError (from click's own) for words that nobody understands."""
     try:
-        return command.main(args=words, prog_name=program, standalone_mode=False)
+        return command.main(args=words, prog_name=program, standalone_mode=False, **more)
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(f"{error.format_message()}\n")
         return usage

@@ -24,7 +24,7 @@ class Context:
     words: tuple[str, ...] = ()
     json: bool = False
     verbose: bool = False
-    skip_hooks: str = ""
+    skip_hooks: str | None = None
     _clusters: Clusters | None = None
     _apis: dict[str, ApiClient] = field(default_factory=dict)
 
@@ -70,6 +70,11 @@ class Context:
             echo_lines([json.dumps(document, indent=1, ensure_ascii=False)])
         else:
             echo_lines(lines)
+
+    @property
+    def is_live(self) -> bool:
+        """Can something be drawn on standard output again and again?"""
+        return not self.json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
 
     @property
     def colours(self) -> bool:

@@ -46,6 +46,8 @@ MEANINGS: dict[Exit, str] = {
 class CommandFailed(ThermosError):
     """What was asked for was tried, and did not succeed."""
 
+    code: int = Exit.FAILED
+
 
 #: The first class that an error is of says its code.
 _CODES: tuple[tuple[type[Exception], Exit], ...] = (
@@ -57,13 +59,14 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (NetworkError, Exit.NETWORK),
     (RemoteError, Exit.NETWORK),
     (HostError, Exit.FAILED),
-    (CommandFailed, Exit.FAILED),
     (OSError, Exit.FAILED),
 )
 
 
-def code_of(error: Exception) -> Exit:
+def code_of(error: Exception) -> int:
     """Words that click does not understand are a bad command, values that it does not take bad parameters."""
+    if isinstance(error, CommandFailed):
+        return error.code
     said = error.__cause__
     if isinstance(said, click.UsageError):
         bad_value = isinstance(said, click.BadParameter) and not isinstance(said, click.MissingParameter)

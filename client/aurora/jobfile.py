@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +41,11 @@ def load_job(context: Context, key: ClusterJobKey, config: str, binds: Sequence[
     return choose_job(context, key, load_jobs(config, binds=binds, json=read_json or config.endswith(".json")))
 
 
-def choose_job(context: Context, key: ClusterJobKey, loaded: LoadedJobs) -> JobOfFile:
-    """The job of a loaded config. Raises ConfigError."""
-    job = loaded.pick(key.name, cluster=key.cluster, role=key.role, environment=key.environment)
+def choose_job(
+    context: Context, key: ClusterJobKey, loaded: LoadedJobs, bind: Callable[[Any], Any] = lambda job: job
+) -> JobOfFile:
+    """The job of a loaded config, after `bind`. Raises ConfigError."""
+    job = bind(loaded.pick(key.name, cluster=key.cluster, role=key.role, environment=key.environment))
     checked = check_job(job)
     raise_errors(checked.problems)
     for problem in checked.problems:

@@ -8,8 +8,9 @@ A verb's module has its click command as `command`; its decorator `client.aurora
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import click
@@ -64,6 +65,10 @@ ALONE: dict[str, str] = {
     "version": "Print the version.",
     "completion": "Print the completion script of a shell.",
 }
+
+
+#: Set by a shell that wants to complete a word.
+COMPLETING = "_AURORA_COMPLETE"
 
 
 class _Table(click.Group):
@@ -131,6 +136,14 @@ def cli(verbose: bool) -> None:
     """Run jobs on a cluster and look after them."""
 
 
+def run(words: Sequence[str]) -> object:
+    """One command line; plugins of the site may change it before it is read."""
+    words = list(words)
+    if words and words[0] in NOUNS and COMPLETING not in os.environ:
+        words = importlib.import_module("client.aurora.dispatch").before(words)
+    return call(cli, "aurora", words, usage=Exit.BAD_COMMAND, obj=tuple(words))
+
+
 def main() -> NoReturn:
     """The console script."""
-    sys.exit(guard("aurora", lambda: call(cli, "aurora", usage=Exit.BAD_COMMAND), code_of))
+    sys.exit(guard("aurora", lambda: run(sys.argv[1:]), code_of))

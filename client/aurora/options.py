@@ -9,14 +9,19 @@ def command(context: Context, key: PartialKey) -> int: ...
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from client.aurora import dispatch
 from client.aurora.context import Context
 from client.job_keys import FORM, parse_chosen, parse_job_key, parse_one_instance, parse_partial
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # not generic before click 8.2
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,10 +37,21 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-key_argument = click.argument("key", metavar=FORM, type=parse_job_key)
-chosen_argument = click.argument("chosen", metavar=f"{FORM}[/INSTANCES]", type=parse_chosen)
-partial_key_argument = click.argument("key", metavar="CLUSTER[/ROLE[/ENV[/NAME]]]", type=parse_partial)
-instance_argument = click.argument("instance", metavar=f"{FORM}/INSTANCE", type=parse_one_instance)
+class Parsed(_ParamType):
+    """A value that one of our own parsers reads; its UserError is the message."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self._parse(value) if isinstance(value, str) else value
+
+
+key_argument = click.argument("key", metavar=FORM, type=Parsed("key", parse_job_key))
+chosen_argument = click.argument("chosen", metavar=f"{FORM}[/INSTANCES]", type=Parsed("key", parse_chosen))
+partial_key_argument = click.argument("key", metavar="CLUSTER[/ROLE[/ENV[/NAME]]]", type=Parsed("key", parse_partial))
+instance_argument = click.argument("instance", metavar=f"{FORM}/INSTANCE", type=Parsed("instance", parse_one_instance))
 config_argument = click.argument("config", metavar="FILE")
 
 
@@ -91,27 +107,25 @@ def verb_options(function: F) -> F:
     """What every verb has; the verb is called with a Context first, its own values behind."""
 
     @functools.wraps(function)
-    def begin(**given: Any) -> Any:
+    def begin(**given: Any) -> int:
         ctx = click.get_current_context()
-        json = given.pop("output") == "json" or given.pop("write_json")
-        given.pop("write_json", None)
-        verbose = given.pop("verbose") or bool(ctx.find_root().params.get("verbose"))
         names = ctx.command_path.split()[1:]
+        wants_json = given.pop("write_json")
         context = Context(
             noun=names[0],
             verb=names[-1],
-            words=tuple(sys.argv[1:]),
-            json=json,
-            verbose=verbose,
+            words=tuple(ctx.find_root().obj or ()),
+            json=given.pop("output") == "json" or wants_json,
+            verbose=given.pop("verbose") or bool(ctx.find_root().params.get("verbose")),
             skip_hooks=given.pop("skip_hooks"),
         )
-        return function(context, **given)
+        return dispatch.around(context, given, lambda: function(context, **given))
 
     decorated: Any = together(
         click.option("-o", "--output", type=click.Choice(("text", "json")), default="text",
                      help="Text, or JSON for programs."),
         click.option("--write-json", is_flag=True, help="The same as -o json."),
         click.option("-v", "--verbose", is_flag=True, help="Say what the scheduler is asked."),
-        click.option("--skip-hooks", metavar="NAMES", default="", help="`all`, or names of hooks that are not run."),
+        click.option("--skip-hooks", metavar="NAMES", help="`all`, or names of hooks that are not run."),
     )(begin)  # fmt: skip
     return decorated  # type: ignore[no-any-return]

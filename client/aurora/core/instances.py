@@ -1,0 +1,109 @@
+"""The instances of one job as they change: the newest task of each. A look at all of them replaces what was known,
+events go on from there.
+
+An event that is older than what is known of its instance (it was under way while we looked) changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from client.aurora.core.tasks import DELETED, OVER, WAITING, Task
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The newest task of an instance. `reason`: why it waits, where that is known."""
+
+    instance: int
+    task_id: str
+    status: str
+    since_ms: int
+    host: str = ""
+    message: str = ""
+    reason: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        return self.status not in OVER
+
+
+class Instances:
+    """`only`: instances that matter; None: all."""
+
+    def __init__(self, only: Collection[int] | None = None) -> None:
+        self._only = frozenset(only) if only is not None else None
+        self._seen: dict[int, Seen] = {}
+        self._changes: list[Seen] = []
+
+    def take_changes(self) -> list[Seen]:
+        """What has changed since the last call, each change once, in order."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    @property
+    def known(self) -> Mapping[int, Seen]:
+        """By instance, in order."""
+        return {number: self._seen[number] for number in sorted(self._seen)}
+
+    @property
+    def waits(self) -> bool:
+        return any(seen.status in WAITING for seen in self._seen.values())
+
+    def look(self, tasks: Iterable[Task], reasons: Mapping[str, str]) -> None:
+        """All tasks of the job; what is not among them is deleted."""
+        found: dict[int, Seen] = {}
+        for task in tasks:
+            seen = Seen(
+                task.instance, task.id, task.status, task.since_ms, task.host, task.message, reasons.get(task.id, "")
+            )
+            old = found.get(seen.instance)
+            if self._matters(seen.instance) and (old is None or _is_newer(seen, old)):
+                found[seen.instance] = seen
+        gone = {
+            number: replace(seen, status=DELETED, message="", reason="")
+            for number, seen in self._seen.items()
+            if number not in found
+        }
+        for seen in [*gone.values(), *(found[number] for number in sorted(found))]:
+            self._set(seen)
+
+    def event(self, seen: Seen) -> bool:
+        """Whether it changed anything."""
+        old = self._seen.get(seen.instance)
+        if not self._matters(seen.instance) or (old is not None and not self._goes_on(old, seen)):
+            return False
+        self._set(seen)
+        return True
+
+    def deleted(self, task_ids: Collection[str]) -> bool:
+        """Whether one of ours was among them. What has ended stays as it ended."""
+        changed = False
+        for seen in list(self._seen.values()):
+            if seen.task_id in task_ids and seen.is_active:
+                self._set(replace(seen, status=DELETED, message="", reason=""))
+                changed = True
+        return changed
+
+    def _set(self, seen: Seen) -> None:
+        old = self._seen.get(seen.instance)
+        if old is None or (old.task_id, old.status) != (seen.task_id, seen.status):
+            self._changes.append(seen)
+        self._seen[seen.instance] = seen
+
+    def _matters(self, instance: int) -> bool:
+        return self._only is None or instance in self._only
+
+    @staticmethod
+    def _goes_on(old: Seen, new: Seen) -> bool:
+        if new.since_ms < old.since_ms or (new.task_id == old.task_id and new.status == old.status):
+            return False
+        return new.task_id == old.task_id or new.is_active or not old.is_active
+
+
+def _is_newer(seen: Seen, old: Seen) -> bool:
+    """An active task is the newest of its instance; of the others the one that changed last."""
+    if seen.is_active != old.is_active:
+        return seen.is_active
+    return seen.since_ms >= old.since_ms

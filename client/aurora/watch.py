@@ -1,0 +1,159 @@
+"""One job, watched: a look at all of its tasks, then events; where there are none, looks at growing intervals.
+
+While tasks wait for a host it is looked anew now and then, for the reasons, which are no events.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from client.api_client import ApiClient
+from client.aurora.core.instances import Instances, Seen
+from client.aurora.core.sse import ServerEvent
+from client.aurora.core.tasks import parse_task
+from client.aurora.event_stream import Ended, EventStream, Opened
+from client.job_keys import ClusterJobKey
+
+#: Seconds between looks without events: doubled each time, up to the most.
+LOOK_S = 2.0
+MOST_LOOK_S = 15.0
+#: With events: for reasons while something waits, else in case that something was missed.
+REASONS_S = 5.0
+RELOOK_S = 60.0
+#: A broken stream is opened anew after so long.
+REOPEN_S = 2.0
+
+MakeStream = Callable[[ApiClient, Mapping[str, str], str], EventStream]
+
+
+class Watch:
+    """`only`: the instances that matter. Close it after use; looks raise what the client raises."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        job: ClusterJobKey,
+        only: Collection[int] | None = None,
+        *,
+        look_s: float = LOOK_S,
+        make_stream: MakeStream = EventStream,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._api = api
+        self._query = {"role": job.role, "environment": job.environment, "name": job.name}
+        self._look_s = self._least_s = look_s
+        self._make_stream = make_stream
+        self._clock = clock
+        self._pause = pause
+        self._stream: EventStream | None = None
+        self._reopen_at: float | None = self._clock()
+        self._after = ""
+        self._listening = False
+        self.instances = Instances(only)
+        #: Nothing has changed since all tasks were looked at.
+        self.fresh = False
+        self.look()
+
+    def look(self) -> None:
+        """At all tasks of the job."""
+        tasks = []
+        reasons: dict[str, str] = {}
+        for page in self._api.each_page("/tasks", "tasks", {**self._query, "configs": "false"}):
+            tasks += [parse_task(task) for task in page["tasks"]]
+            reasons.update(page.get("reasons") or {})
+        self.instances.look(tasks, reasons)
+        self.fresh = True
+        self._looked_at = self._clock()
+
+    def wait(self, seconds: float | None) -> None:
+        """Until something may have changed, or the time is over."""
+        end = None if seconds is None else self._clock() + max(0.0, seconds)
+        while True:
+            self._reopen()
+            now = self._clock()
+            look_at = self._looked_at + self._interval()
+            until = look_at if end is None else min(look_at, end)
+            if self._heard(max(0.0, until - now)):
+                self._look_s = self._least_s
+                return
+            now = self._clock()
+            if now >= look_at:
+                self._look_s = min(self._look_s * 2, max(MOST_LOOK_S, self._least_s))
+                self.look()
+                return
+            if end is not None and now >= end:
+                return
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _interval(self) -> float:
+        if not self._listening:
+            return self._look_s
+        return REASONS_S if self.instances.waits else RELOOK_S
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def _reopen(self) -> None:
+        if self._stream is None and self._reopen_at is not None and self._clock() >= self._reopen_at:
+            self._stream = self._make_stream(self._api, self._query, self._after)
+
+    def _heard(self, seconds: float) -> bool:
+        """Whether something may have changed, within the time; all that has come is taken in."""
+        if self._stream is None:
+            self._pause(min(seconds, REOPEN_S))
+            return False
+        changed = False
+        heard = self._stream.next(seconds)
+        while heard is not None:
+            match heard:
+                case Opened():
+                    self._listening = True
+                    self.look()
+                    changed = True
+                case ServerEvent():
+                    changed = self._event(heard) or changed
+                case Ended():
+                    self._listening = False
+                    self._after = self._stream.last_id
+                    self._reopen_at = None if heard.for_good else self._clock() + REOPEN_S
+                    self.close()
+                    return changed
+            heard = self._stream.next(0)
+        return changed
+
+    def _event(self, event: ServerEvent) -> bool:
+        if event.name == "reset":
+            self.look()
+            return True
+        try:
+            data: Any = json.loads(event.data) if event.data else None
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(data, dict):
+            return False
+        if event.name == "deleted":
+            changed = self.instances.deleted([str(each) for each in data.get("taskIds") or ()])
+        elif event.name == "task" and isinstance(data.get("instance"), int):
+            changed = self.instances.event(_seen(data))
+        else:
+            return False
+        self.fresh = self.fresh and not changed
+        return changed
+
+
+def _seen(data: Mapping[str, Any]) -> Seen:
+    return Seen(
+        instance=data["instance"],
+        task_id=str(data.get("taskId", "")),
+        status=str(data.get("status", "")),
+        since_ms=int(data.get("timestamp") or 0),
+        host=str(data.get("host") or ""),
+        message=str(data.get("message") or ""),
+    )
