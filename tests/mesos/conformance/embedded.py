@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mesos.local.cluster import LocalCluster
-from tests.mesos.conformance.target import ATTRIBUTES, Wanted, resources_of
+from tests.mesos.conformance.target import Wanted, resources_of
 from tests.mesos.zookeeper import ZooKeeperServer
 
 
@@ -31,7 +31,7 @@ class EmbeddedMesos:
             masters=self._wanted.masters,
             zk=self.leader_text if self._zookeeper is not None else None,
             credentials=dict(self._wanted.credentials) or None,
-            attributes=ATTRIBUTES,
+            attributes=self._wanted.attributes,
             resources=resources_of(self.port, self.agents),
             master_options={"agent_ping_timeout_s": 1.0, "max_agent_ping_timeouts": 3, "allocation_interval_s": 0.2},
             agent_options={"executor_reregistration_timeout_s": 5.0},

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from tests.mesos.conformance.asking import get, until
-from tests.mesos.conformance.target import ATTRIBUTES, ROOT, Wanted, resources_of
+from tests.mesos.conformance.target import ROOT, Wanted, resources_of
 
 
 class RealMesos:
@@ -58,7 +58,7 @@ class RealMesos:
             masters=wanted.masters,
             master_flags=flags,
             agent_flags=agent_flags,
-            attributes=ATTRIBUTES,
+            attributes=wanted.attributes,
             resources=resources_of(port, wanted.agents),
         )
         self.port = port

@@ -45,6 +45,7 @@ class Wanted:
     agents: int = 2
     masters: int = 1
     credentials: Mapping[str, str] = field(default_factory=dict)
+    attributes: str | tuple[str, ...] = ATTRIBUTES
 
 
 class Target(Protocol):

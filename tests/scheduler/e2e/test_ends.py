@@ -1,0 +1,70 @@
+"""Tasks that end by themselves, and what replaces them; ad-hoc tasks; a job that flaps."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from scheduler.core.states import ScheduleStatus
+from tests.executor.e2e.aurora import processes_with
+from tests.mesos.conformance.target import Target
+from tests.scheduler.e2e.scheduled import Scheduled, job_of, key_of
+
+
+async def test_what_ends_is_replaced_or_not(mesos: Target, tmp_path: Path) -> None:
+    async with Scheduled(mesos, tmp_path / "store") as scheduled:
+        done = await scheduled.create(job_of("done", "true", service=False))
+        failing = await scheduled.create(job_of("failing", "exit 3", service=False, max_task_failures=2))
+        tasks = scheduled.scheduler.store.tables.tasks
+        await scheduled.until(lambda: not scheduled.active(done) and not scheduled.active(failing), "end of both")
+        assert [task.status for task in tasks.all() if task.config.job == done] == [ScheduleStatus.FINISHED]
+        tries = sorted((t for t in tasks.all() if t.config.job == failing), key=lambda t: t.failure_count)
+        assert [(t.status, t.failure_count) for t in tries] == [(ScheduleStatus.FAILED, 1), (ScheduleStatus.FAILED, 2)]
+        assert "exit code 3" in tries[0].task_events[-1].message
+        await scheduled.forget()
+
+
+async def test_a_service_whose_executor_is_killed_is_replaced(mesos: Target, tmp_path: Path) -> None:
+    async with Scheduled(mesos, tmp_path / "store") as scheduled:
+        key = await scheduled.create(job_of("web"))
+        (first,) = await scheduled.running(key)
+        executors = [pid for pid in processes_with(f"MESOS_EXECUTOR_ID=thermos-{first.id}") if is_executor(pid)]
+        assert executors
+        for pid in executors:
+            os.kill(pid, signal.SIGKILL)
+        await scheduled.until(lambda: scheduled.task(first.id).status not in (ScheduleStatus.RUNNING,), "its end")
+        (second,) = await scheduled.running(key)
+        assert second.ancestor_id == first.id
+        await scheduled.forget()
+
+
+def is_executor(pid: int) -> bool:
+    """Not the shell that an agent starts it with, nor a process of the task."""
+    try:
+        return b"executor.main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+async def test_a_job_that_flaps_is_throttled(mesos: Target, tmp_path: Path) -> None:
+    rules = {"flapping_task_threshold": 300.0, "initial_flapping_task_delay": 0.5, "max_flapping_task_delay": 2.0}
+    async with Scheduled(mesos, tmp_path / "store", **rules) as scheduled:
+        key = await scheduled.create(job_of("flaps", "exit 1"))
+        tasks = scheduled.scheduler.store.tables.tasks
+
+        def throttled() -> list[int]:
+            found = sorted((t for t in tasks.all() if t.config.job == key), key=lambda t: t.task_events[0].timestamp)
+            words = [t.task_events[0].message for t in found if t.task_events[0].status is ScheduleStatus.THROTTLED]
+            return [int(w.removeprefix("Rescheduled, penalized for ").removesuffix(" ms for flapping")) for w in words]
+
+        await scheduled.until(lambda: len(throttled()) >= 3, "third penalty")
+        first, second, third = throttled()[:3]
+        assert 500 <= first <= second <= third <= 2000
+        waited = next(t for t in tasks.all() if len(t.task_events) > 2 and t.ancestor_id is not None)
+        was_throttled, was_pending = waited.task_events[:2]
+        assert was_pending.status is ScheduleStatus.PENDING
+        assert was_pending.timestamp - was_throttled.timestamp >= 500
+        await scheduled.kill(key_of("flaps"))
+        await scheduled.until(lambda: not scheduled.active(key), "end")
+        await scheduled.forget()
