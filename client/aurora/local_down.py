@@ -1,0 +1,59 @@
+"""`aurora local down`: the end of a local cluster and of everything that runs in it.
+
+The embedded Mesos forgets its tasks when it ends, so neither store nor sandboxes are kept: they would speak of what is
+gone.
+"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from client.aurora.exits import Exit
+from client.aurora.local_end import take_down
+from client.aurora.local_place import load_plan, locked, pick_cluster
+from client.aurora.local_plan import check_cluster
+from client.exits import complain, echo_lines
+from client.thermos.options import output_option
+
+EPILOG = """
+\b
+Examples:
+  aurora local down
+  aurora local down --keep-logs            what the parts wrote stays, sandboxes go
+
+\b
+All tasks of the cluster end with it; its store, its sandboxes and its entry in
+clusters.json are removed.
+
+\b
+Exit codes: 0 it is down (also if it was), 4 something could not be ended or removed.
+"""
+
+
+@click.command("down", epilog=EPILOG)
+@click.option("--cluster", metavar="NAME", help="Which one.  [default: the only one, or rz1]")
+@click.option("--keep-logs", is_flag=True, help="Keep what Mesos, scheduler and observer wrote.")
+@output_option
+def command(cluster: str | None, keep_logs: bool, output: str) -> int:
+    """Stop the cluster of this machine.
+
+    Politely: tasks are stopped as they want it, then all that is left is killed.
+    """
+    with locked():
+        name = check_cluster(pick_cluster(cluster))
+        plan = load_plan(name)
+        if plan is None:
+            _tell(output, name, f"cluster {name} is not up", was_up=False)
+            return Exit.OK
+        if output != "json":
+            complain("aurora", f"stopping cluster {name} and all that runs in it")
+        take_down(plan, keep_logs=keep_logs)
+    kept = f"; its logs are in {plan.work_dir}/.logs" if keep_logs else ""
+    _tell(output, name, f"cluster {name} is down{kept}", was_up=True)
+    return Exit.OK
+
+
+def _tell(output: str, cluster: str, text: str, *, was_up: bool) -> None:
+    echo_lines([json.dumps({"cluster": cluster, "up": False, "wasUp": was_up}, indent=1) if output == "json" else text])
