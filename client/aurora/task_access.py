@@ -1,7 +1,7 @@
 """How the task verbs come to a sandbox: which instances there are, ssh to their hosts, or, in a cluster of `aurora
 local`, no ssh at all: everything is on this machine, so commands are run here, by /bin/sh in the sandbox.
 
-Such a cluster has `local_work_dir` in its entry, below which the agents' work directories lie.
+Such a cluster's entry says where: `"local": {"work_dir": PATH}`; agents have theirs below that (`local_plan`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from client.aurora.context import Context
+from client.aurora.local_plan import is_local
 from client.aurora.options import together
 from client.aurora.task_place import TaskPlace, in_sandbox, remote_sandbox, ssh_target, substitute, task_place
 from client.clusters import Cluster
@@ -89,19 +90,18 @@ def program(name: str) -> str:
 
 def is_here(cluster: Cluster) -> bool:
     """Whether all hosts are this machine."""
-    return isinstance(cluster.fields.get("local_work_dir"), str)
+    return is_local(cluster.fields)
 
 
 def local_sandbox(cluster: Cluster, place: TaskPlace, *, executor: bool) -> Path:
     """The sandbox on this machine. Raises HostError: it is not there."""
-    root = glob.escape(str(cluster.fields["local_work_dir"]))
-    executors = f"slaves/{place.agent_id}/frameworks/*/executors/thermos-{place.task_id}/runs/latest"
-    inside = "" if executor else "/sandbox"
-    for agents in ("mesos/agent*/work", "agent*/work", "agent*"):
-        found = sorted(glob.glob(f"{root}/{agents}/{executors}{inside}"))  # noqa: PTH207 - the root is escaped text
-        if found:
-            return Path(found[0])
-    raise HostError(f"cannot find the sandbox of task {place.task_id} below {cluster.fields['local_work_dir']}")
+    root = str(cluster.fields["local"].get("work_dir"))
+    task = f"slaves/{place.agent_id}/frameworks/*/executors/thermos-{place.task_id}/runs/latest"
+    path = f"{glob.escape(root)}/mesos/agent*/work/{task}{'' if executor else '/sandbox'}"
+    found = sorted(glob.glob(path))  # noqa: PTH207 - a part of the pattern is no pattern
+    if not found:
+        raise HostError(f"cannot find the sandbox of task {place.task_id} below {root}")
+    return Path(found[0])
 
 
 def shell_words(

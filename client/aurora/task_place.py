@@ -1,7 +1,7 @@
 """Where an instance runs, where its sandbox lies there, and what a command for it says. Pure.
 
-A command goes to a shell on the host: what we put into it is quoted or, the sandbox's path, has no other wildcards than
-ours. Hosts, users and task ids that could be taken for options or shell syntax are refused, whoever named them.
+A command goes to a shell on the host: what we put into it is quoted but for the wildcards in the sandbox's path. Hosts,
+users and task ids that could be taken for options or shell syntax are refused, whoever named them.
 
 Source: spec/scheduler.md §11.2 (task verbs), spec/thermos.md §1.5.
 """
@@ -78,9 +78,14 @@ def remote_sandbox(cluster: Cluster, place: TaskPlace, *, executor: bool, framew
             "without it no sandbox can be found"
         )
     agent = "*" if framework == "*" else place.agent_id
-    root, run = shlex.quote(cluster.slave_root.rstrip("/")), shlex.quote(cluster.slave_run_directory)
+    root, run = _quoted(cluster.slave_root.rstrip("/")), _quoted(cluster.slave_run_directory)
     path = f"{root}/slaves/{agent}/frameworks/{framework}/executors/thermos-{place.task_id}/runs/{run}"
     return path if executor else f"{path}/sandbox"
+
+
+def _quoted(path: str) -> str:
+    """A path for a shell; wildcards are meant as such."""
+    return re.sub(r"[^*?]+", lambda part: shlex.quote(part[0]), path)
 
 
 def in_sandbox(sandbox: str, command: str) -> str:

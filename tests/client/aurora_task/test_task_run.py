@@ -153,9 +153,10 @@ def test_no_ssh(site: Site) -> None:
     assert done == (4, "", "aurora: cannot find the program ssh; install it, or put it on the PATH\n")
 
 
-def test_a_root_with_blanks(site: Site) -> None:
-    site.root = site.tmp / "me sos $x"
-    site.entry["slave_root"] = str(site.root)
+@pytest.mark.parametrize(("folder", "written"), [("me sos $x", "me sos $x"), ("me sos2", "me sos?"), ("ab", "a*")])
+def test_odd_roots(site: Site, folder: str, written: str) -> None:
+    site.root = site.tmp / folder
+    site.entry["slave_root"] = f"{site.tmp}/{written}/"
     site.task(0)
     assert site.aurora("task", "run", KEY, "cat name").out == "host0:  web 0\n"
 
@@ -213,7 +214,7 @@ def test_what_cannot_be_started() -> None:
 def test_a_cluster_of_this_machine_needs_no_ssh(site: Site) -> None:
     site.root = site.tmp / "lo*cal" / "mesos" / "agent3" / "work"
     site.task(0)
-    site.entry["local_work_dir"] = str(site.tmp / "lo*cal")
+    site.entry["local"] = {"work_dir": str(site.tmp / "lo*cal")}
     del site.entry["slave_root"]
     site.program("ssh", "#!/bin/sh\nexit 77\n")
     done = site.aurora("task", "run", "-l", "nobody", KEY, "cat name; echo {{mesos.instance}}")
@@ -224,5 +225,5 @@ def test_a_cluster_of_this_machine_needs_no_ssh(site: Site) -> None:
     assert done == (
         4,
         "",
-        f"aurora: cannot find the sandbox of task www-prod-web-1-id below {site.entry['local_work_dir']}\n",
+        f"aurora: cannot find the sandbox of task www-prod-web-1-id below {site.tmp / 'lo*cal'}\n",
     )

@@ -75,9 +75,9 @@ def test_bad_ends(site: Site, words: list[str], code: int, text: str) -> None:
 
 
 def test_a_cluster_of_this_machine_needs_no_scp(site: Site) -> None:
-    site.root = site.tmp / "local" / "agent0"
+    site.root = site.tmp / "local" / "mesos" / "agent0" / "work"
     inside = site.task(0)
-    site.entry["local_work_dir"] = str(site.tmp / "local")
+    site.entry["local"] = {"work_dir": str(site.tmp / "local")}
     site.program("scp", "#!/bin/sh\nexit 77\n")
     folder = site.tmp / "folder"
     folder.mkdir()

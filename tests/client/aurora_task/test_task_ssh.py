@@ -111,9 +111,9 @@ def test_ctrl_c_is_for_the_command(answer: str, said: str) -> None:
 
 
 def test_a_cluster_of_this_machine_needs_no_ssh(site: Site) -> None:
-    site.root = site.tmp / "local" / "agent0" / "work"
+    site.root = site.tmp / "local" / "mesos" / "agent0" / "work"
     site.task(0)
-    site.entry["local_work_dir"] = str(site.tmp / "local")
+    site.entry["local"] = {"work_dir": str(site.tmp / "local")}
     site.program("ssh", "#!/bin/sh\nexit 77\n")
     site.program("bash", "#!/bin/sh\npwd\n")
     done = site.aurora("task", "ssh", KEY, "-L", "8080:http")
