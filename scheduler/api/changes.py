@@ -1,0 +1,50 @@
+"""A change from the request to the answer: who asks is allowed to, the turn is durable, and said twice it is done once.
+
+Source: spec/scheduler.md §9.2.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from scheduler.api import gate
+from scheduler.api.asked import Asked
+from scheduler.api.problems import ApiProblem, ErrorCode
+from scheduler.api.routes import Permit, Route
+from scheduler.service import answers
+from scheduler.turn import Turn
+from thermos.errors import Bug
+from web.answers import to_json
+
+AGAIN = "Idempotent-Replay"
+
+
+async def change(request: web.Request, route: Route, user: str) -> web.Response:
+    """Raises ApiProblem, Refusal, StoreError."""
+    asked = Asked(request, user)
+    key = gate.idempotency_key(request)
+    data, body = await gate.read_body(request, route.body)
+    permit = _permit_of(route)
+    gate.authorize(request, permit, user, gate.job_of(asked, body) if permit.of_job else None)
+    wish = answers.wish(key, user, request.method, request.rel_url.raw_path, data) if key is not None else None
+
+    def decide(turn: Turn) -> answers.Reply:
+        return answers.once(asked.context, turn, wish, lambda: to_json(route.handler(asked, turn, body)))
+
+    try:
+        reply = await asked.loop.act(decide)
+    except answers.KeyWasUsed as error:
+        raise ApiProblem(ErrorCode.INVALID_REQUEST, str(error), status=409) from None
+    return web.Response(
+        body=reply.body,
+        status=route.status,
+        content_type="application/json",
+        charset="utf-8",
+        headers={AGAIN: "true"} if reply.again else None,
+    )
+
+
+def _permit_of(route: Route) -> Permit:
+    if route.permit is None:
+        raise Bug(f"{route.method} {route.path} changes something, and asks for no permission")
+    return route.permit
