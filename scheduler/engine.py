@@ -38,8 +38,10 @@ from scheduler.core.reconcile import Due, Reconciler
 from scheduler.core.refusals import RefusalBook, Standing
 from scheduler.core.reschedule import penalty_ms
 from scheduler.core.reservations import Reservations
+from scheduler.core.spread import Spread
 from scheduler.core.states import AGENT_ASSIGNED, TERMINAL, ScheduleStatus
 from scheduler.core.status_words import read_status
+from scheduler.core.timeouts import Timer
 from scheduler.core.transitions import Result
 from scheduler.engine_settings import EngineSettings
 from scheduler.engine_stats import EngineStats
@@ -85,6 +87,11 @@ class Engine:
     @property
     def reservations(self) -> Reservations:
         return self._desk.reservations
+
+    @property
+    def spread(self) -> Spread:
+        """How many tasks of a job run on hosts with some value of an attribute."""
+        return self._desk.spread
 
     @property
     def refusals(self) -> RefusalBook:
@@ -185,7 +192,7 @@ class Engine:
         declined: list[OfferID] = []
         for offer in offers:
             if record_host(self.tables, turn, offer):
-                self._desk.spread.host_changed(offer.hostname)
+                self.spread.host_changed(offer.hostname)
             decline = self.book.add(offer, turn.now.mono, self._chance)
             if decline is not None:
                 declined += decline.offer_ids
@@ -212,10 +219,12 @@ class Engine:
         """One batch. Each is acknowledged behind what it changed, whatever it says."""
         for status in statuses:
             report = read_status(status)
+            task = self.tables.tasks.get(report.task_id)
+            to = report.means(task.status if task is not None else None)
             result = "UNKNOWN_STATE"
-            if report.to is not None:
+            if to is not None:
                 details = Details(agent_id=report.agent_id)
-                result = self._states.change(turn, report.task_id, report.to, report.message, details=details)
+                result = self._states.change(turn, report.task_id, to, report.message, details=details)
             self.stats.status_updates[report.reason, str(result)] += 1
             if status.uuid:
                 turn.tell(AcknowledgeStatus(status))
@@ -321,6 +330,11 @@ class Engine:
     def waiting(self, task_id: str) -> Standing | None:
         """How long the group of a pending task has been refused, and why; None: it was not, or does not wait."""
         return self._desk.waiting(task_id)
+
+    def throttled_for_s(self, task_id: str, now: Now) -> float | None:
+        """How long a THROTTLED task has to wait yet; None: it is none."""
+        until = self._timers.of(task_id, Timer.THROTTLE_END)
+        return max(0.0, until - now.mono) if until is not None else None
 
 
 def _offers_of(effect: Effect) -> tuple[OfferID, ...]:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from thermos.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationRules:
@@ -27,6 +29,10 @@ class ReconciliationRules:
     spread_s: float = 1800.0
     batch: int = 1000
     batch_gap_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or min(self.explicit_interval_s, self.implicit_interval_s) <= 0:
+            raise ConfigError("cannot reconcile so: intervals and the size of a batch must be more than nothing")
 
 
 class Due(StrEnum):

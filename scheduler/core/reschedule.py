@@ -3,7 +3,8 @@
 A task flapped when it ended soon after it had last become active, and nobody had asked for its end. The penalty grows
 along the chain of ancestors that flapped, until it grows no more or the chain ends.
 
-Source: spec/scheduler.md §2.2, §2.3. Mended: PREEMPTING and LOST are nobody's fault, and are no flapping.
+Source: spec/scheduler.md §2.2, §2.3. Mended: PREEMPTING and LOST are nobody's fault, and are no flapping, unless a task
+is lost before it has started, and so was the one before it: what the master refuses it will refuse again.
 """
 
 from __future__ import annotations
@@ -37,9 +38,25 @@ class FlappingRules:
     delay: Backoff = field(default=Backoff(30_000, 5 * 60_000))
 
 
+#: A task that was in one of these has been started somewhere.
+_STARTED = frozenset({ScheduleStatus.STARTING, ScheduleStatus.RUNNING})
+
+
 def has_flapped(task: ScheduledTask, rules: FlappingRules) -> bool:
+    return not any(event.status in EXCUSES for event in task.task_events) and _ended_soon(task, rules)
+
+
+def was_refused(task: ScheduledTask, rules: FlappingRules) -> bool:
+    """Lost at once, and never started."""
+    statuses = {event.status for event in task.task_events}
+    if task.status is not ScheduleStatus.LOST or statuses & (EXCUSES - {ScheduleStatus.LOST} | _STARTED):
+        return False
+    return _ended_soon(task, rules)
+
+
+def _ended_soon(task: ScheduledTask, rules: FlappingRules) -> bool:
     events = task.task_events
-    if task.status not in TERMINAL or any(event.status in EXCUSES for event in events):
+    if task.status not in TERMINAL:
         return False
     ended = next((e.timestamp for e in reversed(events) if e.status in TERMINAL), None)
     active = next((e.timestamp for e in reversed(events) if e.status in ACTIVE), None)
@@ -55,12 +72,13 @@ def penalty_ms(
     """How long the task that replaces `task` waits; 0: not at all. `ancestor_of` finds a task by its id."""
     penalty = 0.0
     current: ScheduledTask | None = task
-    while current is not None and has_flapped(current, rules):
-        longer = rules.delay.next(penalty, chance())
+    while current is not None:
+        former = ancestor_of(current.ancestor_id) if current.ancestor_id is not None else None
+        refused_again = former is not None and was_refused(current, rules) and was_refused(former, rules)
+        longer = rules.delay.next(penalty, chance()) if refused_again or has_flapped(current, rules) else penalty
         if longer <= penalty:
             break
-        penalty = longer
-        current = ancestor_of(current.ancestor_id) if current.ancestor_id is not None else None
+        penalty, current = longer, former
     return int(penalty)
 
 

@@ -26,13 +26,21 @@ _PREFIX = "REASON_"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`to` None: a state that we don't know. `reason` is one of a bounded set of words, for counting."""
+    """`to` None: a state that we don't know. `reason` is one of a bounded set of words, for counting. `is_unknown`: it
+    is the master that does not know the task."""
 
     task_id: str
     to: ScheduleStatus | None
     message: str
     reason: str
     agent_id: str | None
+    is_unknown: bool = False
+
+    def means(self, current: ScheduleStatus | None) -> ScheduleStatus | None:
+        """For a task in that state. What was never heard of is not out of sight: its launch got lost."""
+        if self.is_unknown and current is ScheduleStatus.ASSIGNED:
+            return ScheduleStatus.LOST
+        return self.to
 
 
 def read_status(status: TaskStatus) -> Report:
@@ -43,6 +51,7 @@ def read_status(status: TaskStatus) -> Report:
         message=cut(_words(status)),
         reason=_reason(status.reason),
         agent_id=status.agent_id.value if status.agent_id is not None else None,
+        is_unknown=state is TaskState.UNKNOWN,
     )
 
 

@@ -19,6 +19,7 @@ from enum import StrEnum
 from scheduler.core.backoff import Backoff
 from scheduler.core.model import ScheduledTask, TaskConfig
 from scheduler.core.states import ScheduleStatus
+from thermos.errors import ConfigError
 
 TIMED_OUT = "Task timed out"
 PARTITIONED_TOO_LONG = "Task partitioned for too long."
@@ -40,6 +41,10 @@ class TimeoutRules:
     transient_s: float = 300.0
     recheck_s: float = 5.0
     kill_retry: Backoff = field(default=Backoff(15.0, 300.0))
+
+    def __post_init__(self) -> None:
+        if min(self.recheck_s, self.kill_retry.initial, self.kill_retry.maximum) <= 0:
+            raise ConfigError("cannot time tasks out so: pauses between checks and kills must be more than nothing")
 
 
 def gives_up_after_s(config: TaskConfig) -> float | None:

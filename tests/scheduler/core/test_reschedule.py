@@ -63,6 +63,28 @@ def test_the_chain_ends_with_the_first_that_did_not_flap() -> None:
     assert penalty(healthy) == 0
 
 
+REFUSED = ((0, S.PENDING), (1, S.ASSIGNED), (2, S.LOST))
+
+
+def test_what_is_refused_again_and_again_waits_but_one_loss_is_nobodys_fault() -> None:
+    first, second, third = (task(*REFUSED, id_=f"t{i}", ancestor=f"t{i + 1}") for i in (2, 1, 0))
+    assert penalty(first) == 0
+    assert penalty(second, first) == 45_000
+    assert penalty(third, second, first) == 67_500
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        ((0, S.PENDING), (1, S.ASSIGNED), (2, S.RUNNING), (3, S.LOST)),
+        ((0, S.PENDING), (1, S.ASSIGNED), (2, S.DRAINING), (3, S.LOST)),
+        ((0, S.PENDING), (1, S.ASSIGNED), (5 * MINUTE + 1, S.LOST)),
+    ],
+)
+def test_a_loss_of_another_kind_is_no_refusal(events: tuple[tuple[int, ScheduleStatus], ...]) -> None:
+    assert penalty(task(*events, id_="t0", ancestor="t1"), task(*REFUSED, id_="t1")) == 0
+
+
 def test_the_replacement_is_the_same_instance_with_a_new_id() -> None:
     old = task(*QUICK, failures=2)
     new = replacement(old, "u", 0, 99, "me")
