@@ -55,6 +55,12 @@ class PartialKey:
     environment: str = ""
     name: str = ""
 
+    @property
+    def exact(self) -> ClusterJobKey | None:
+        """The one job that is meant, if it is one."""
+        parts = (self.cluster, self.role, self.environment, self.name)
+        return ClusterJobKey(*parts) if all(_PART.fullmatch(part) for part in parts) else None
+
     def __str__(self) -> str:
         parts = [self.cluster, self.role, self.environment, self.name]
         while not parts[-1]:

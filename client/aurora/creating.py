@@ -47,13 +47,18 @@ class Outcome:
         }
 
 
+def with_images(context: Context, key: ClusterJobKey, config: str, binds: Sequence[str], read_json: bool) -> JobOfFile:
+    """The job, with its Docker images bound. Raises ConfigError, UserError."""
+    registry = context.cluster(key.cluster).docker_registry
+    loaded = load_jobs(config, binds=binds, json=read_json or config.endswith(".json"))
+    return choose_job(context, key, loaded, bind=lambda job: bind_images(job, registry))
+
+
 def job_to_create(
     context: Context, key: ClusterJobKey, config: str, binds: Sequence[str], read_json: bool
 ) -> JobOfFile:
-    """The job, with its Docker images bound. Raises ConfigError; CommandFailed for a cron job."""
-    loaded = load_jobs(config, binds=binds, json=read_json or config.endswith(".json"))
-    registry = context.cluster(key.cluster).docker_registry
-    job = choose_job(context, key, loaded, bind=lambda job: bind_images(job, registry))
+    """The same; CommandFailed for a cron job."""
+    job = with_images(context, key, config, binds, read_json)
     if job.is_cron:
         raise CommandFailed(f'{key} is a cron job; those are made with "aurora cron schedule"')
     return job
