@@ -18,7 +18,7 @@ import click
 from client.aurora.context import Context
 from client.aurora.local_plan import is_local
 from client.aurora.options import together
-from client.aurora.task_place import TaskPlace, in_sandbox, remote_sandbox, ssh_target, substitute, task_place
+from client.aurora.task_place import TaskPlace, in_sandbox, sandbox_path, ssh_target, substitute, task_place
 from client.clusters import Cluster
 from client.job_keys import Chosen, instance_ranges
 from thermos.errors import HostError, UserError
@@ -113,7 +113,7 @@ def shell_words(
     """
     command = substitute(command, place)
     if is_here(cluster):
-        sandbox = shlex.quote(str(local_sandbox(cluster, place, executor=executor)))
-        return ["/bin/sh", "-c", in_sandbox(sandbox, command)]
-    sandbox = remote_sandbox(cluster, place, executor=executor)
-    return [program("ssh"), *ssh, ssh_target(place, user), in_sandbox(sandbox, command)]
+        sandbox = local_sandbox(cluster, place, executor=executor)
+        return ["/bin/sh", "-c", f"cd {shlex.quote(str(sandbox))} || exit 1; {command}"]
+    path = sandbox_path(cluster, place, executor=executor)
+    return [program("ssh"), *ssh, ssh_target(place, user), in_sandbox(path, command)]

@@ -70,27 +70,26 @@ def ssh_target(place: TaskPlace, user: str | None) -> str:
     return f"{name}@{place.host}"
 
 
-def remote_sandbox(cluster: Cluster, place: TaskPlace, *, executor: bool, framework: str = "*") -> str:
-    """The sandbox as a word for a shell on the host; with `executor` that of its executor. Raises UserError."""
+def sandbox_path(cluster: Cluster, place: TaskPlace, *, executor: bool, framework: str = "*") -> str:
+    """Where the sandbox is on the host, with wildcards for what is not known; with `executor` that of its executor.
+
+    Raises UserError.
+    """
     if not cluster.slave_root:
         raise UserError(
             f'cluster {cluster.name} has no "slave_root" in {cluster.file}, the work directory of its Mesos agents; '
             "without it no sandbox can be found"
         )
     agent = "*" if framework == "*" else place.agent_id
-    root, run = _quoted(cluster.slave_root.rstrip("/")), _quoted(cluster.slave_run_directory)
-    path = f"{root}/slaves/{agent}/frameworks/{framework}/executors/thermos-{place.task_id}/runs/{run}"
+    task = f"slaves/{agent}/frameworks/{framework}/executors/thermos-{place.task_id}"
+    path = f"{cluster.slave_root.rstrip('/')}/{task}/runs/{cluster.slave_run_directory}"
     return path if executor else f"{path}/sandbox"
 
 
-def _quoted(path: str) -> str:
-    """A path for a shell; wildcards are meant as such."""
-    return re.sub(r"[^*?]+", lambda part: shlex.quote(part[0]), path)
-
-
-def in_sandbox(sandbox: str, command: str) -> str:
-    """The command, to be run there and nowhere else."""
-    return f"cd {sandbox} || exit 1; {command}"
+def in_sandbox(path: str, command: str) -> str:
+    """The command for a shell, to be run there and nowhere else; wildcards in the path are meant as such."""
+    word = re.sub(r"[^*?]+", lambda part: shlex.quote(part[0]), path)
+    return f"cd {word} || exit 1; {command}"
 
 
 def substitute(text: str, place: TaskPlace) -> str:

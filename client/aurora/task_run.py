@@ -32,6 +32,10 @@ Exit codes: 0 if it was 0 everywhere, else 4; 6 if nothing runs.
 """
 
 
+#: What ssh ends with if it could not get there; what it had to say of that is not shown (-q).
+_SSH_FAILED = 255
+
+
 @click.command("run", epilog=EPILOG)
 @chosen_argument
 @click.argument("command_line", metavar="COMMAND")
@@ -71,7 +75,9 @@ def _tell(
     """Who did not succeed."""
     for place, code in zip(places, codes, strict=True):
         if code:
-            context.say(f"instance {place.instance} on {place.host}: exit code {code}")
+            where = f"{chosen.job}/{place.instance}"
+            hint = f"; did ssh get there? try `aurora task ssh {where}`" if code == _SSH_FAILED else ""
+            context.say(f"instance {place.instance} on {place.host}: exit code {code}{hint}")
     if missing:
         context.say(f"not running, so nothing was run there: {chosen.job}/{instance_ranges(missing)}")
 

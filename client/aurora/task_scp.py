@@ -22,7 +22,7 @@ from client.aurora.task_access import (
     parse_words,
     program,
 )
-from client.aurora.task_place import remote_sandbox, ssh_target, substitute
+from client.aurora.task_place import sandbox_path, ssh_target, substitute
 from client.aurora.task_ssh import run_in_foreground
 from client.job_keys import Chosen, parse_one_instance
 from thermos.errors import UserError
@@ -108,7 +108,7 @@ def _path(context: Context, end: InTask, user: str | None, executor: bool) -> st
         return path if path.startswith("/") else f"{local_sandbox(cluster, place, executor=executor)}/{path}"
     if not path.startswith("/"):
         framework = str(context.api(job.cluster).get("/cluster").get("frameworkId") or "*")
-        path = f"{remote_sandbox(cluster, place, executor=executor, framework=framework)}/{path}"
+        path = f"{sandbox_path(cluster, place, executor=executor, framework=framework)}/{path}"
     target = ssh_target(place, user)
     name, _, host = target.rpartition("@")
     return f"{name}@[{host}]:{path}" if ":" in host else f"{target}:{path}"
