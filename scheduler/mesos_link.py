@@ -125,6 +125,7 @@ class MesosLink:
                 await self.driver.run()
                 return
             except Refused as error:
+                stored = self._loop.store.tables.framework_id
                 if stored is None or REMOVED not in str(error):
                     raise
                 _log.warning("%s: framework %s is forgotten, its tasks are gone; beginning a new one", error, stored)
