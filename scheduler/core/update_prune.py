@@ -29,7 +29,7 @@ class UpdatePruneRules:
 def prunable_updates(
     summaries: Iterable[JobUpdateSummary], has_tasks: Callable[[JobKey], bool], rules: UpdatePruneRules, now_ms: int
 ) -> tuple[JobUpdateKey, ...]:
-    """Sorted by job and age."""
+    """By job, the latest first."""
     ended: dict[JobKey, list[JobUpdateSummary]] = {}
     for summary in summaries:
         if summary.state.status in UPDATE_ENDED:
