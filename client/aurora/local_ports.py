@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 from collections.abc import Iterable
@@ -77,7 +76,7 @@ def describe_owner(port: int) -> str:
     inodes = _listeners(port)
     if not inodes:
         return "the port is in use"
-    pid = _pid_of(set(inodes), _process_names())
+    pid = _pid_of(set(inodes))
     if pid is not None:
         return f"{_name(pid)} (pid {pid}, of {user_name((_PROC / str(pid)).stat().st_uid)}) listens there"
     return f"a process of {user_name(next(iter(inodes.values())))} listens there"
@@ -98,17 +97,14 @@ def _listeners(port: int) -> dict[str, int]:
     return found
 
 
-def _process_names() -> Iterable[str]:
-    return (entry.name for entry in os.scandir(_PROC) if entry.name.isdigit())
-
-
-def _pid_of(inodes: set[str], names: Iterable[str]) -> int | None:
+def _pid_of(inodes: set[str]) -> int | None:
     wanted = {f"socket:[{inode}]" for inode in inodes}
-    for name in names:
+    for process in _PROC.iterdir():
+        if not process.name.isdigit():
+            continue
         try:
-            with os.scandir(_PROC / name / "fd") as entries:
-                if any(_link(Path(entry.path)) in wanted for entry in entries):
-                    return int(name)
+            if any(_link(descriptor) in wanted for descriptor in (process / "fd").iterdir()):
+                return int(process.name)
         except OSError:
             continue  # not ours to see, or it has ended
     return None
