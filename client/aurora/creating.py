@@ -11,15 +11,13 @@ from client.api_client import ApiClient
 from client.aurora.context import Context
 from client.aurora.core.instances import Seen
 from client.aurora.core.waiting import Goal, until
-from client.aurora.docker_digests import bind_images
 from client.aurora.exits import CommandFailed
 from client.aurora.hooked import call_hooked
 from client.aurora.hooks import ApiMethod
-from client.aurora.jobfile import JobOfFile, choose_job
+from client.aurora.jobfile import JobOfFile, load_job
 from client.aurora.progress import follow, progress_for
 from client.aurora.watch import Watch
 from client.job_keys import ClusterJobKey, instance_ranges
-from config.loader import load_jobs
 from thermos.errors import UserError
 
 
@@ -47,18 +45,11 @@ class Outcome:
         }
 
 
-def with_images(context: Context, key: ClusterJobKey, config: str, binds: Sequence[str], read_json: bool) -> JobOfFile:
-    """The job, with its Docker images bound. Raises ConfigError, UserError."""
-    registry = context.cluster(key.cluster).docker_registry
-    loaded = load_jobs(config, binds=binds, json=read_json or config.endswith(".json"))
-    return choose_job(context, key, loaded, bind=lambda job: bind_images(job, registry))
-
-
 def job_to_create(
     context: Context, key: ClusterJobKey, config: str, binds: Sequence[str], read_json: bool
 ) -> JobOfFile:
-    """The same; CommandFailed for a cron job."""
-    job = with_images(context, key, config, binds, read_json)
+    """The job of a config. Raises what `load_job` raises; CommandFailed for a cron job."""
+    job = load_job(context, key, config, binds, read_json)
     if job.is_cron:
         raise CommandFailed(f'{key} is a cron job; those are made with "aurora cron schedule"')
     return job

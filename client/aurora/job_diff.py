@@ -15,9 +15,8 @@ import click
 from client.api_client import ApiClient, is_missing, job_path
 from client.aurora.context import Context
 from client.aurora.core.config_diff import config_lines, diff_lines, ranges_text, styled
-from client.aurora.creating import with_images
 from client.aurora.exits import CommandFailed
-from client.aurora.jobfile import JobOfFile
+from client.aurora.jobfile import JobOfFile, load_job
 from client.aurora.options import Parsed, bind_options, chosen_argument, config_argument, verb_options
 from client.job_keys import Chosen, ClusterJobKey, parse_job_key
 from client.terminal import paint_line
@@ -56,7 +55,7 @@ def command(
 
     DIFF_VIEWER may name a program that is called with two files for each difference.
     """
-    job = with_images(context, chosen.job, config, binds, read_json)
+    job = load_job(context, chosen.job, config, binds, read_json)
     api = context.api(chosen.job.cluster)
     populated = api.post("/config/populate", job.configuration)["job"]
     new = populated["taskConfig"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from client.aurora.context import Context
+from client.aurora.docker_digests import bind_images
 from client.job_keys import ClusterJobKey
 from config.check import raise_errors
 from config.core.problem import is_error, render_problem
@@ -37,8 +38,11 @@ class JobOfFile:
 
 
 def load_job(context: Context, key: ClusterJobKey, config: str, binds: Sequence[str], read_json: bool) -> JobOfFile:
-    """The job that KEY means. Raises ConfigError with all that is wrong with it; warnings are said."""
-    return choose_job(context, key, load_jobs(config, binds=binds, json=read_json or config.endswith(".json")))
+    """The job that KEY means, with its Docker images bound. Raises ConfigError with all that is wrong with it, and what
+    `bind_images` raises; warnings are said."""
+    registry = context.cluster(key.cluster).docker_registry
+    loaded = load_jobs(config, binds=binds, json=read_json or config.endswith(".json"))
+    return choose_job(context, key, loaded, bind=lambda job: bind_images(job, registry))
 
 
 def choose_job(
