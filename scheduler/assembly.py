@@ -26,6 +26,8 @@ from mesos.leader import leader_detector
 from mesos.scheduler_driver import SchedulerDriver, SchedulerListener
 from mesos.scheduler_options import DriverOptions
 from mesos.timers import LoopTimers
+from scheduler.api.app import make_app
+from scheduler.api.settings import ApiSettings, Ending
 from scheduler.auth import Authenticator
 from scheduler.backups import Backups
 from scheduler.engine import Engine
@@ -33,9 +35,10 @@ from scheduler.event_log import EventLog
 from scheduler.lifecycle import Lifecycle, LifecycleState
 from scheduler.loop import Loop
 from scheduler.mesos_link import MesosLink
+from scheduler.service.context import ServiceSettings
 from scheduler.settings import Settings, framework_of
 from scheduler.store.store import Store
-from scheduler.web_server import WebServer
+from scheduler.web_server import WebServer, host_names
 from thermos.clock import Now, now
 from thermos.errors import ThermosError
 
@@ -52,6 +55,7 @@ class Scheduler:
         self.settings = settings
         self.store = store
         self._stopping = asyncio.Event()
+        self._patience_s = PATIENCE_S
         self.lifecycle = Lifecycle(lambda: clock().mono)
         self.engine = Engine(store.tables, settings.engine, random.random, lambda: str(uuid.uuid4()))
         self.events = EventLog(uuid.uuid4().hex[:12])
@@ -116,15 +120,35 @@ class Scheduler:
         """Politely: what was decided is done, then the connection ends; the framework and its tasks live on."""
         self.loop.stop()
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(self._patience_s):
                 await self.link.quiet()
         except TimeoutError:
             _log.warning("some of what was decided could not be told to the master; it is told after the next start")
         await self.link.stop()
-        await asyncio.wait({linked}, timeout=PATIENCE_S)
+        await asyncio.wait({linked}, timeout=self._patience_s)
 
     def _app(self) -> web.Application:
-        return web.Application()
+        flags = self.settings.flags
+        given = ApiSettings(
+            hostname=self.settings.hostname,
+            started_at=self.loop.now(),
+            service=ServiceSettings(cluster=self.settings.cluster, rules=self.settings.rules),
+            authenticator=self.authenticator,
+            stop=self._end,
+            web_url=lambda: self.web.url,
+            hosts=host_names(flags.ip, flags.allowed_host, is_protected=self.authenticator.is_on),
+            read_auth=flags.read_authentication,
+            observer_port=flags.observer_port,
+            role=flags.mesos_role or "*",
+        )
+        return make_app(self.loop, given)
+
+    def _end(self, ending: Ending) -> None:
+        """Somebody who may wants it."""
+        _log.info("told to end by /%s", ending.value)
+        if ending is Ending.AT_ONCE:
+            self._patience_s = 0.0
+        self.stop()
 
     def _make_driver(self, framework_id: FrameworkID | None, listener: SchedulerListener) -> SchedulerDriver:
         mesos = self.settings.mesos

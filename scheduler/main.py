@@ -28,12 +28,11 @@ from scheduler.settings import Settings, Whoever, settings_of
 from scheduler.store.journal import Fenced, StoreInUse
 from scheduler.store.sqlite_journal import SqliteJournal
 from scheduler.store.store import Store
+from scheduler.web_server import is_loopback
 from thermos.errors import Bug, Exit, ThermosError
 from thermos.version import VERSION
 
 PROGRAM = "aurora_scheduler"
-
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 _log = logging.getLogger("scheduler.main")  # also when it is run by its path
 
@@ -130,7 +129,7 @@ def _two_dashes(words: Sequence[str]) -> list[str]:
 
 def _serve(**given: Any) -> None:
     settings = settings_of(Flags(**given), whoever())
-    if settings.users is None and settings.flags.ip not in _LOOPBACK:
+    if settings.users is None and not is_loopback(settings.flags.ip):
         where = f"{settings.flags.ip}:{settings.flags.http_port}"
         _log.warning("everybody who can reach %s may change everything; see --http_authentication_mechanism", where)
     raise_file_limit()

@@ -6,7 +6,9 @@ Source: spec/scheduler.md §9.1, §12. TLS is new.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -20,6 +22,7 @@ PATIENCE_S = 2.0
 MAX_LINE = 8190
 
 _EVERYWHERE = {"0.0.0.0", "::"}
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class WebServer:
@@ -53,6 +56,20 @@ class WebServer:
 
     async def stop(self) -> None:
         await self._runner.cleanup()
+
+
+def is_loopback(ip: str) -> bool:
+    """Nobody else's machine gets there."""
+    return ip in _LOOPBACK or ip.startswith("127.")
+
+
+def host_names(ip: str, allowed: Iterable[str], *, is_protected: bool) -> frozenset[str]:
+    """Names to answer to. On loopback without users only our own: a page elsewhere must not reach us by a name that it
+    has made point here. Everywhere else any."""
+    if not is_loopback(ip) or is_protected:
+        return frozenset()
+    own = {*_LOOPBACK, ip, "[::1]", socket.gethostname().lower(), socket.getfqdn().lower()}
+    return frozenset(own | {name.lower() for name in allowed})
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
