@@ -9,9 +9,9 @@ Source: spec/scheduler.md §3.2, §13.5 (23).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from scheduler.core.explain import Asked, Explanation, HostAnswer, explain
+from scheduler.core.explain import Asked, Tally
 from scheduler.core.filters import Counts
 from scheduler.core.host_offer import HostOffer
 from scheduler.core.offers import OfferBook
@@ -30,10 +30,9 @@ class _Count:
     """One that is under way. Offers that go meanwhile are counted still."""
 
     group: bytes
-    asked: Asked
+    tally: Tally
     offers: list[HostOffer]
     place: int = 0
-    answers: list[HostAnswer] = field(default_factory=list)
 
 
 class ReasonCounter:
@@ -70,7 +69,8 @@ class ReasonCounter:
             return
         part = count.offers[count.place : count.place + SLICE]
         count.place += len(part)
-        count.answers += explain(count.asked, part, self._counts, now.mono, now.wall).hosts
+        for offer in part:
+            count.tally.add(offer, self._counts, now.wall)
         self._rested_at = now.mono + REST_S * (len(part) + 1)
         if count.place >= len(count.offers):
             self._finish(count, now.mono)
@@ -79,15 +79,15 @@ class ReasonCounter:
         for group in self._refusals.due(now, 1):
             asked = self._question(group)
             if asked is not None:
-                return _Count(group, asked, list(self._book))
+                return _Count(group, Tally(asked), list(self._book))
         return None
 
     def _finish(self, count: _Count, now: float) -> None:
         self._count = None
-        for answer in count.answers:
-            for veto in answer.vetoes:
-                self._stats.vetoes[veto.kind.name.lower()] += 1
-            kind = group_of(answer.vetoes)
+        for vetoes, hosts in count.tally.vetoes.items():
+            for veto in vetoes:
+                self._stats.vetoes[veto.kind.name.lower()] += hosts
+            kind = group_of(vetoes)
             if kind is not None:
-                self._stats.veto_groups[kind.value] += 1
-        self._refusals.counted(count.group, Explanation(tuple(count.answers)), now)
+                self._stats.veto_groups[kind.value] += hosts
+        self._refusals.counted(count.group, count.tally, now)

@@ -79,13 +79,13 @@ class TaskTimers:
     def restored(self, task: ScheduledTask, now: Now) -> None:
         """Found in the store: what was left of its time is worked out, but for time-outs, which begin anew."""
         now_ms = int(now.wall * 1000)
-        since = entered_at_ms(task, task.status)
         wait, patience = 0.0, None
         if task.status is ScheduleStatus.THROTTLED:
-            wait = left_s(since, self._penalty_of(task) / 1000, now_ms)
+            wait = left_s(entered_at_ms(task, task.status), self._penalty_of(task) / 1000, now_ms)
         elif task.status is ScheduleStatus.PARTITIONED:
             patience = gives_up_after_s(task.config)
-            patience = left_s(since, patience, now_ms) if patience is not None else None
+            if patience is not None:
+                patience = left_s(entered_at_ms(task, task.status), patience, now_ms)
         self._set(task, now.mono, wait, patience)
 
     def _forget(self, task: ScheduledTask) -> None:

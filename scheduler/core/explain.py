@@ -94,11 +94,37 @@ class Explanation:
     @property
     def pending_reason(self) -> str:
         """One line: the texts of the nearest fit, or why there is none. Empty: some host takes it."""
-        if self.fitting:
-            return ""
-        if self.nearest_fit:
-            return ",".join(veto.text for veto in self.nearest_fit)
-        return next(iter(self.by_reason), NO_OFFERS)
+        return _pending_reason(bool(self.fitting), self.nearest_fit, self.by_reason)
+
+
+class Tally:
+    """The same counted only, host by host: the reasons and the nearest fit, without what would have to change."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._reasons: Counter[str] = Counter()
+        self._vetoes: Counter[tuple[Veto, ...]] = Counter()
+        self._fits = False
+
+    def add(self, offer: HostOffer, counts: Counts, now_wall: float) -> None:
+        vetoes, reasons = _refusal(self._asked, offer, counts, now_wall)
+        self._reasons.update(reasons)
+        self._vetoes[tuple(vetoes)] += 1
+        self._fits = self._fits or not reasons
+
+    @property
+    def vetoes(self) -> Mapping[tuple[Veto, ...], int]:
+        """How many hosts have exactly these."""
+        return self._vetoes
+
+    @property
+    def by_reason(self) -> Mapping[str, int]:
+        return dict(self._reasons.most_common())
+
+    @property
+    def pending_reason(self) -> str:
+        nearest = min((vetoes for vetoes in self._vetoes if vetoes), key=total_score, default=())
+        return _pending_reason(self._fits, nearest, self.by_reason)
 
 
 def _distance(answer: HostAnswer) -> tuple[int, int, str]:
@@ -110,20 +136,36 @@ def explain(asked: Asked, offers: Iterable[HostOffer], counts: Counts, now: floa
     return Explanation(tuple(_answer(asked, offer, counts, now, now_wall) for offer in offers))
 
 
-def _answer(asked: Asked, offer: HostOffer, counts: Counts, now: float, now_wall: float) -> HostAnswer:
+def _pending_reason(fits: bool, nearest: tuple[Veto, ...], by_reason: Mapping[str, int]) -> str:
+    if fits:
+        return ""
+    if nearest:
+        return ",".join(veto.text for veto in nearest)
+    return next(iter(by_reason), NO_OFFERS)
+
+
+def _refusal(asked: Asked, offer: HostOffer, counts: Counts, now_wall: float) -> tuple[list[Veto], list[str]]:
+    """The vetoes, and all reasons."""
     wanted = asked.wanted
-    found: list[Veto] = []
-    change: tuple[Edit, ...] = ()
-    reasons: list[str] = []
     if wanted is None:
-        reasons, change = [NO_EXECUTOR], (edits.CONFIGURE,)
+        found, reasons = [], [NO_EXECUTOR]
     else:
-        view = offer.view(wanted.is_revocable)
-        found = filter_host(asked.config, wanted.total, view, counts, now_wall)
+        found = filter_host(asked.config, wanted.total, offer.view(wanted.is_revocable), counts, now_wall)
         reasons = [veto.text for veto in found]
-        change = edits.edits_for(asked.config, wanted, view, counts, now_wall) if found else ()
     if not asked.may_use(offer.agent):
         reasons.insert(0, RESERVED)
+    return found, reasons
+
+
+def _answer(asked: Asked, offer: HostOffer, counts: Counts, now: float, now_wall: float) -> HostAnswer:
+    found, reasons = _refusal(asked, offer, counts, now_wall)
+    change: tuple[Edit, ...] = ()
+    if asked.wanted is None:
+        change = (edits.CONFIGURE,)
+    elif found:
+        view = offer.view(asked.wanted.is_revocable)
+        change = edits.edits_for(asked.config, asked.wanted, view, counts, now_wall)
+    if not asked.may_use(offer.agent):
         change = (edits.RELEASE, *change)
     return HostAnswer(
         host=offer.host,

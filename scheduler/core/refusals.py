@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from scheduler.core.deadlines import Deadlines
-from scheduler.core.explain import Explanation
+from scheduler.core.explain import Explanation, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,15 @@ class RefusalBook:
         """When there is a group whose reasons should be counted."""
         return self._due.next_wake()
 
-    def counted(self, group: bytes, explanation: Explanation, now: float) -> None:
+    def counted(self, group: bytes, found: Explanation | Tally, now: float) -> None:
         standing = self._standings.get(group)
         if standing is None:
             return
         standing.counted_at = now
         if group in self._due:  # it failed while it was counted
             self._due.set(group, now + self._rules.fresh_s)
-        standing.reason = explanation.pending_reason
-        standing.hosts_by_reason = dict(islice(explanation.by_reason.items(), self._rules.most_reasons))
+        standing.reason = found.pending_reason
+        standing.hosts_by_reason = dict(islice(found.by_reason.items(), self._rules.most_reasons))
 
     def tasks_by_reason(self) -> Mapping[str, int]:
         """How many tasks wait for that; not counted yet: an empty reason."""

@@ -10,10 +10,13 @@ Source: spec/scheduler.md §3.2 (limit constraints).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from scheduler.core.model import JobKey
+
+K = TypeVar("K", bound=Hashable)
 
 #: What is known of a host's attributes, whether it has an offer or not.
 AttributesOf = Callable[[str], Mapping[str, frozenset[str]]]
@@ -21,7 +24,7 @@ AttributesOf = Callable[[str], Mapping[str, frozenset[str]]]
 
 @dataclass(slots=True)
 class _Job:
-    hosts: Counter[str] = field(default_factory=Counter)
+    hosts: dict[str, int] = field(default_factory=dict)
     by_attribute: dict[str, Counter[str]] = field(default_factory=dict)
 
 
@@ -31,7 +34,7 @@ class Spread:
     def __init__(self, attributes_of: AttributesOf) -> None:
         self._attributes_of = attributes_of
         self._jobs: dict[JobKey, _Job] = {}
-        self._on_host: dict[str, Counter[JobKey]] = {}
+        self._on_host: dict[str, dict[JobKey, int]] = {}
 
     def __call__(self, job: JobKey, attribute: str, value: str) -> int:
         found = self._jobs.get(job)
@@ -60,18 +63,18 @@ class Spread:
             self._jobs[job].by_attribute.clear()
 
     def _move(self, job: JobKey, host: str, step: int) -> None:
-        found = self._jobs.setdefault(job, _Job())
-        jobs = self._on_host.setdefault(host, Counter())
-        found.hosts[host] += step
-        jobs[job] += step
+        found = self._jobs.get(job)
+        if found is None:
+            found = self._jobs[job] = _Job()
         if found.by_attribute:
             attributes = self._attributes_of(host)
             for attribute, counts in found.by_attribute.items():
                 for value in attributes.get(attribute, ()):
                     counts[value] += step
-        if not found.hosts[host]:
-            del found.hosts[host], jobs[job]
-            if not jobs:
+        left = _add(found.hosts, host, step)
+        _add(self._on_host.setdefault(host, {}), job, step)
+        if not left:
+            if not self._on_host[host]:
                 del self._on_host[host]
             if not found.hosts:
                 del self._jobs[job]
@@ -82,3 +85,13 @@ class Spread:
             for value in self._attributes_of(host).get(attribute, ()):
                 counts[value] += tasks
         return counts
+
+
+def _add(counts: dict[K, int], key: K, step: int) -> int:
+    """The new number; what comes to nothing is not kept."""
+    number = counts.get(key, 0) + step
+    if number:
+        counts[key] = number
+    else:
+        del counts[key]
+    return number

@@ -182,7 +182,7 @@ class Master:
         for task in agent.alive():
             self._tell(self._status(task.info.task_id.value, TaskState.GONE, agent))
         del self.agents[agent.id]
-        new = f"a{next(self._ids)}"
+        new = f"b{next(self._ids)}"
         self.agents[new] = Agent(new, agent.host, agent.rack)
 
     def _void_offers(self, agent: Agent) -> None:

@@ -1,5 +1,6 @@
 """Anything may happen in any order: tasks live and die, agents come and go, messages get lost, disks fill, the
-scheduler is killed. Whatever happens, what the harness checks holds at every moment; and when it is over everything runs."""
+scheduler is killed. Whatever happens, what the harness checks holds at every moment; and when it is over everything
+runs."""
 
 from __future__ import annotations
 
