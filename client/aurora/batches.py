@@ -18,7 +18,7 @@ from client.aurora.exits import Exit
 from client.aurora.progress import Progress, follow, progress_for
 from client.aurora.watch import LOOK_S, Watch
 from client.job_keys import ClusterJobKey, instance_ranges
-from thermos.errors import UserError
+from thermos.errors import ThermosError, UserError
 
 #: A killed task that is still there after this has not been killed in time (2 + 4 + … + 128 s, as ever).
 KILL_WAIT_S = 254.0
@@ -34,7 +34,6 @@ class Batching:
     size: int | None = 1
     max_total: int = 0
     max_per_instance: int = 0
-    strict: bool = False
 
 
 class Working:
@@ -58,7 +57,8 @@ class Working:
         self.watch.close()
 
     def chosen(self, strict: bool) -> list[int]:
-        """The instances to work on: the active ones of those that were asked for. Raises UserError."""
+        """The instances to work on: the active ones of those that were asked for; others don't matter from now on.
+        Raises UserError."""
         active = [number for number, seen in self.watch.instances.known.items() if seen.is_active]
         missing = sorted(set(self.only or ()) - set(active))
         if strict and missing:
@@ -68,17 +68,17 @@ class Working:
             raise UserError(f"no active tasks of {which}; see `aurora job status {self.key}`")
         if missing:
             self.context.say(f"not active, and left alone: instances {instance_ranges(missing)}")
+        self.watch.instances.narrow(active)
         return active
 
-    def interrupted(self, rolling: Rolling, done: str) -> None:
-        """Said when the user has had enough."""
+    def stopped(self, rolling: Rolling, done: str) -> None:
+        """Said when it ends in the middle: how far it is."""
         left = f", {instance_ranges(rolling.left)} left" if rolling.left else ""
         self.context.say(f"stopped: instances {done}: {instance_ranges(rolling.done) or 'none'}{left}; the job goes on")
 
 
-def kill(working: Working, batching: Batching, ask: Ask) -> Rolling:
+def kill(working: Working, chosen: Sequence[int], batching: Batching, ask: Ask) -> Rolling:
     """Each batch is told to end, and waited for."""
-    chosen = working.chosen(batching.strict)
     rolling = Rolling(chosen, batching.size or len(chosen), max_total=batching.max_total)
     everything = batching.size is None and working.only is None
     try:
@@ -89,15 +89,14 @@ def kill(working: Working, batching: Batching, ask: Ask) -> Rolling:
             known = working.watch.instances.known
             late = [number for number in batch if number in known and known[number].is_active]
             rolling.judged(batch, {number: f"not killed in time: {known[number].status}" for number in late})
-    except KeyboardInterrupt:
-        working.interrupted(rolling, "killed")
+    except (KeyboardInterrupt, ThermosError):
+        working.stopped(rolling, "killed")
         raise
     return rolling
 
 
-def restart(working: Working, batching: Batching, watch_s: float, ask: Ask) -> Rolling:
+def restart(working: Working, chosen: Sequence[int], batching: Batching, watch_s: float, ask: Ask) -> Rolling:
     """Each batch is told to restart, and has to run for a while before the next one is."""
-    chosen = working.chosen(batching.strict)
     rolling = Rolling(
         chosen,
         batching.size or len(chosen),
@@ -114,8 +113,8 @@ def restart(working: Working, batching: Batching, watch_s: float, ask: Ask) -> R
             for number, why in verdict.bad.items():
                 working.context.say(f"{working.key}/{number} {why}")
             working.watch.look()
-    except KeyboardInterrupt:
-        working.interrupted(rolling, "restarted")
+    except (KeyboardInterrupt, ThermosError):
+        working.stopped(rolling, "restarted")
         raise
     return rolling
 

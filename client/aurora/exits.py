@@ -64,9 +64,12 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
 
 
 def code_of(error: Exception) -> int:
-    """Words that click does not understand are a bad command, values that it does not take bad parameters."""
+    """Words that click does not understand are a bad command, values that it does not take bad parameters; so is
+    the key of what the scheduler does not have."""
     if isinstance(error, CommandFailed):
         return error.code
+    if isinstance(error, ApiError) and error.status == 404:
+        return Exit.BAD_PARAMETER
     said = error.__cause__
     if isinstance(said, click.UsageError):
         bad_value = isinstance(said, click.BadParameter) and not isinstance(said, click.MissingParameter)

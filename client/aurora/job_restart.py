@@ -69,9 +69,7 @@ def command(context: Context, chosen: Chosen, **given: Any) -> int:
     key = chosen.job
     job = optional_job(context, key, given["config"], given["binds"], given["read_json"])
     api = context.api(key.cluster)
-    batching = Batching(
-        given["batch_size"], given["max_total_failures"], given["max_per_instance_failures"], given["strict"]
-    )
+    batching = Batching(given["batch_size"], given["max_total_failures"], given["max_per_instance_failures"])
 
     def ask(batch: Sequence[int] | None) -> Any:
         shards = list(batch or ())
@@ -86,7 +84,7 @@ def command(context: Context, chosen: Chosen, **given: Any) -> int:
         )
 
     with Working(context, api, key, chosen.instances, given["healthcheck_interval_seconds"]) as working:
-        rolling = restart(working, batching, given["watch_secs"], ask)
+        rolling = restart(working, working.chosen(given["strict"]), batching, given["watch_secs"], ask)
         if given["open_browser"]:
             open_page(context, job_url(api, key))
         return finish(working, rolling, "restart", "restarted")

@@ -52,9 +52,9 @@ def kill_verb(
 
     size = None if given["no_batching"] else given["batch_size"]
     with Working(context, api, key, instances) as working:
-        working.chosen(strict)
+        chosen = working.chosen(strict)
         _warn_of_sla(context, api, key)
-        rolling = kill(working, Batching(size, given["max_total_failures"], strict=strict), ask)
+        rolling = kill(working, chosen, Batching(size, given["max_total_failures"]), ask)
         if given["open_browser"]:
             open_page(context, job_url(api, key))
         return finish(working, rolling, context.verb, "killed")

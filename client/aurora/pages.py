@@ -21,11 +21,11 @@ def job_url(api: ApiClient, job: ClusterJobKey) -> str:
 
 
 def open_page(context: Context, url: str) -> bool:
-    """Whether a browser took it; if not, the address is said."""
+    """Whether a browser took it."""
     try:
         taken = webbrowser.open_new_tab(url)
     except webbrowser.Error:
         taken = False
     if not taken:
-        context.say(f"no browser could be started; the page is {url}")
+        context.say("no browser could be started")
     return taken

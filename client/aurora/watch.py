@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from client.api_client import ApiClient
+from client.api_errors import NetworkError, TimedOut
 from client.aurora.core.instances import Instances, Seen
 from client.aurora.core.sse import ServerEvent
 from client.aurora.core.tasks import parse_task
@@ -25,6 +26,8 @@ REASONS_S = 5.0
 RELOOK_S = 60.0
 #: A broken stream is opened anew after so long.
 REOPEN_S = 2.0
+#: A scheduler that is away for no longer than this will be there again.
+AWAY_S = 600.0
 
 MakeStream = Callable[[ApiClient, Mapping[str, str], str], EventStream]
 
@@ -53,13 +56,24 @@ class Watch:
         self._reopen_at: float | None = self._clock()
         self._after = ""
         self._listening = False
+        self._away_since: float | None = None
         self.instances = Instances(only)
         #: Nothing has changed since all tasks were looked at.
         self.fresh = False
-        self.look()
+        self._fetch()
 
     def look(self) -> None:
-        """At all tasks of the job."""
+        """At all tasks of the job, if the scheduler is there; it may be away for a while."""
+        try:
+            self._fetch()
+            self._away_since = None
+        except (NetworkError, TimedOut):
+            now = self._looked_at = self._clock()
+            self._away_since = self._away_since if self._away_since is not None else now
+            if now - self._away_since > AWAY_S:
+                raise
+
+    def _fetch(self) -> None:
         tasks = []
         reasons: dict[str, str] = {}
         for page in self._api.each_page("/tasks", "tasks", {**self._query, "configs": "false"}):

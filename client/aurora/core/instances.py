@@ -42,6 +42,12 @@ class Instances:
         changes, self._changes = self._changes, []
         return changes
 
+    def narrow(self, only: Collection[int]) -> None:
+        """Nothing but these matters from now on."""
+        self._only = frozenset(only)
+        self._seen = {number: seen for number, seen in self._seen.items() if number in self._only}
+        self._changes = [seen for seen in self._changes if seen.instance in self._only]
+
     @property
     def known(self) -> Mapping[int, Seen]:
         """By instance, in order."""

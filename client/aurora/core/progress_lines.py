@@ -61,7 +61,8 @@ def _row(seen: Seen, now_ms: int) -> StyledLine:
     line += [(f" {age:>9}", "dim"), (f"  {pad(seen.host, _HOST_COLUMNS).rstrip() or '-'}", "")]
     remark = _remark(seen)
     if remark:
-        line.append((f"  {remark}", "red" if seen.status in ("FAILED", "LOST") else "yellow"))
+        quiet = "dim" if seen.status in ("RUNNING", "FINISHED") else "yellow"
+        line.append((f"  {remark}", "red" if seen.status in ("FAILED", "LOST") else quiet))
     return line
 
 
