@@ -3,6 +3,7 @@
 | reference | bound by | when |
 |---|---|---|
 | `mesos.role`, `mesos.cluster`, `thermos.user` | the client, from the job itself | before anything is sent |
+| `docker.image[NAME][TAG]` | `aurora`, from the cluster's Docker registry | before anything is sent |
 | `mesos.instance`, `mesos.hostname` | the host | when the instance is placed |
 | `thermos.task_id`, `thermos.ports[NAME]` | the host | when the task starts |
 
@@ -72,6 +73,8 @@ def unbound_task_text(address: str) -> str:
 def _hint(address: str) -> str:
     if "processes[" in address:
         return "the task has no such process"
+    if address.startswith("docker.image["):
+        return f"`aurora` asks a registry for its digest, nobody else does; bind it with --bind {address}=…"
     if address.partition(".")[0] in ("mesos", "thermos"):
         return "there are mesos.{instance,hostname,role,cluster} for jobs and thermos.{task_id,user,ports[NAME]}"
     return f"bind it with --bind {address}=… or .bind(…), or write {{{{&{address}}}}} for the text {{{{{address}}}}}"

@@ -69,6 +69,12 @@ def test_a_job_without_images_asks_nobody(tmp_path: Path) -> None:
     assert bind_images(given, "http://127.0.0.1:1", connect=connect) is given
 
 
+def test_without_a_registry_it_is_said_who_binds_it(tmp_path: Path) -> None:
+    (problem,) = check_job(job(tmp_path, "Docker(image='{{docker.image[a/b][1]}}')")).problems
+    hint = "`aurora` asks a registry for its digest, nobody else does; bind it with --bind docker.image[a/b][1]=…"
+    assert problem.text == f"Config contains unbound variables: {{{{docker.image[a/b][1]}}}}; {hint}"
+
+
 def test_the_names_of_docker_hub(tmp_path: Path) -> None:
     class Hub(Registry):
         def digest(self, name: str, tag: str) -> str:
