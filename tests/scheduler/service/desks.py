@@ -75,7 +75,11 @@ class Desk:
         return result
 
     def apply(self, *operations: Op) -> None:
-        self.act(lambda turn: [turn.apply(op) for op in operations])
+        def decide(turn: Turn) -> None:
+            for op in operations:
+                turn.apply(op)
+
+        self.act(decide)
 
     def step(self, seconds: float = 1.0) -> None:
         """Time passes, and what is due is done."""
