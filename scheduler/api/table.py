@@ -10,7 +10,7 @@ from typing import Any
 
 from scheduler.api import cluster, events, jobs, old, ops, tasks
 from scheduler.api.problems import ErrorCode
-from scheduler.api.routes import HTML, SSE, TEXT, Permit, Query, Route, Way, flag, number, of_job, word
+from scheduler.api.routes import HTML, SSE, TEXT, Permit, Query, Route, Way, flag, number, of_admin, of_job, word
 from scheduler.api.settings import Ending
 from scheduler.core.model import JobConfiguration
 from scheduler.core.states import ScheduleStatus
@@ -56,7 +56,7 @@ def _change(
 
 
 def _end(how: Ending, handler: Any, about: str) -> Route:
-    return Route("POST", f"/{how}", handler, about, way=Way.RAW, media=TEXT, refusals=(_C.NOT_ALLOWED,))
+    return Route("POST", f"/{how}", handler, about, way=Way.RAW, media=TEXT, permit=of_admin(how))
 
 
 ROUTES: tuple[Route, ...] = (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ class Served:
     loop: Loop
     base: str
     session: ClientSession
-    endings: list[Ending] = field(default_factory=list)
+    authenticator: Authenticator
+    endings: list[Ending]
 
     @property
     def tables(self) -> Tables:
@@ -105,10 +107,14 @@ class Served:
     ) -> ClientResponse:
         """The answer, read. `body` is sent as JSON, `data` as it is."""
         given = {"Content-Type": "application/json"} if body is not None or data is not None else {}
-        sent = data if data is not None else msgspec.json.encode(body) if body is not None else None
+        sent = data if data is not None else msgspec.json.encode(body) if body is not None else b""
         url = URL(self.base + path, encoded=True)
         answer = await self.session.request(
-            method, url, data=sent, headers={**given, **(headers or {})}, allow_redirects=False
+            method,
+            url,
+            data=io.BytesIO(sent) if sent else None,
+            headers={**given, **(headers or {})},
+            allow_redirects=False,
         )
         await answer.read()
         return answer
@@ -182,11 +188,12 @@ async def serving(journal: Journal | None = None, users: Path | None = None, **m
     """`more`: of ApiSettings."""
     loop = make_loop(journal or MemoryJournal())
     endings: list[Ending] = []
+    door = Authenticator(users)
     given: dict[str, Any] = {
         "hostname": "host-1",
         "started_at": now(),
         "service": ServiceSettings(cluster="rz1"),
-        "authenticator": Authenticator(users),
+        "authenticator": door,
         "stop": endings.append,
         "web_url": lambda: "http://host-1:8081",
         **more,
@@ -197,7 +204,7 @@ async def serving(journal: Journal | None = None, users: Path | None = None, **m
     await server.start_server()
     session = ClientSession()
     try:
-        yield Served(loop, f"http://{server.host}:{server.port}", session, endings)
+        yield Served(loop, f"http://{server.host}:{server.port}", session, door, endings)
     finally:
         await session.close()
         await server.close()
