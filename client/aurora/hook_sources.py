@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from client.aurora.hooks import ApiMethod, Event
+from client.aurora.hooks import ApiMethod, Event, hook_object
 from client.clusters import cluster_files
 from config.sources import Sources
 from config.userfile import UserFile
@@ -79,10 +79,7 @@ def _of_files(files: Iterable[Path]) -> Iterator[object]:
 def _checked(where: str, hooks: Iterable[object]) -> Iterator[object]:
     """Each as an object that can be asked. Raises ConfigError for what is no hook."""
     for index, given in enumerate(hooks):
-        try:
-            hook = given() if isinstance(given, type) else given
-        except Exception as error:  # somebody else's code: it may raise anything
-            raise ConfigError(f"{where}: hooks[{index}] cannot be made: {type(error).__name__}: {error}") from error
+        hook = hook_object(given, f"{where}: hooks[{index}]")
         name = type(hook).__name__
         if not any(_having(methods, [hook]) for methods in (API_METHODS, COMMAND_METHODS, PLUGIN_METHODS)):
             raise ConfigError(

@@ -20,6 +20,7 @@ Source: spec/scheduler.md §11.5.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ from typing import Any, TypeVar
 from client.aurora.exits import CommandFailed
 from client.aurora.hook_config import HookConfig, HookedConfig, HookJobKey
 from client.exits import complain
-from thermos.errors import Bug
+from thermos.errors import Bug, ConfigError
 
 T = TypeVar("T")
 
@@ -91,14 +92,31 @@ def hooked_job(
     """The hooks for one job.
 
     `key` is anything whose text is `cluster/role/env/name`. With a config: `job` as it was loaded, its checked `data`,
-    who asks, and the config's hooks.
+    who asks, and the config's hooks. Raises ConfigError for a hook that can't be made.
     """
     cluster, role, env, name = str(key).split("/")[:4]
     job_key = HookJobKey(cluster, role, env, name)
     if data is None:
         return Hooked(job_key, hooks=tuple(site))
-    own = tuple(hooks) if data.get("enable_hooks") else ()
+    enabled = enumerate(hooks if data.get("enable_hooks") else ())
+    own = tuple(hook_object(hook, f"hooks[{index}]") for index, hook in enabled)
     return Hooked(job_key, HookedConfig(job, data, user, own), (*site, *own))
+
+
+def hook_object(given: object, where: str) -> object:
+    """A class stands for one object of it. Raises ConfigError."""
+    if not isinstance(given, type):
+        return given
+    try:
+        return _only_object(given)
+    except Exception as error:  # somebody else's code: it may raise anything
+        raise ConfigError(f"{where} cannot be made: {_words(error)}") from error
+
+
+@functools.cache
+def _only_object(kind: type) -> object:
+    made: object = kind()
+    return made
 
 
 def with_hooks(hooked: Hooked, method: ApiMethod, call: Callable[[], T], **given: object) -> T:

@@ -13,7 +13,7 @@ from client.aurora.hook_config import HookConfig
 from client.aurora.hooks import ApiMethod, Hooked, PreHooksStoppedCall, hooked_job, with_hooks
 from config.core.rules import check_job
 from config.loader import load_jobs
-from thermos.errors import RemoteError
+from thermos.errors import ConfigError, RemoteError
 
 KEY = "west/www/prod/web"
 
@@ -220,6 +220,29 @@ def test_hooks_of_a_config_run_when_the_job_wants_them(enabled: bool, tmp_path: 
     assert config.job()["owner"] == {"user": "me"}
     assert (config.cluster(), config.role(), config.environment(), config.name()) == ("west", "www", "prod", "web")
     assert config.hooks == (loaded.hooks if enabled else ())
+
+
+def test_a_class_stands_for_one_object_of_it() -> None:
+    class Kind(Recorder):
+        made: list[Recorder] = []
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.made.append(self)
+
+    data = {"enable_hooks": True, "cluster": "west", "role": "www", "environment": "prod", "name": "web"}
+    for _ in range(2):
+        kill(hooked_job(KEY, data=data, hooks=[Kind]))
+    (hook,) = Kind.made
+    assert [name for name, _, _ in hook.told] == ["pre_kill_job", "post_kill_job"] * 2
+
+    class Needs:
+        def __init__(self, more: int) -> None:
+            """Cannot be made without."""
+
+    with pytest.raises(ConfigError, match=r"^hooks\[0\] cannot be made: TypeError: "):
+        hooked_job(KEY, data=data, hooks=[Needs])
+    assert hooked_job(KEY, data={"enable_hooks": False}, hooks=[Needs]).hooks == ()
 
 
 def test_a_key_of_hooks() -> None:
