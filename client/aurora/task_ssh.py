@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -60,35 +61,36 @@ def command(context: Context, /, chosen: Chosen, **given: Any) -> int:
 
 def run_in_foreground(words: list[str], pid_file: Path | None = None) -> int:
     """The exit code of a command that has our terminal. Ctrl-C is for it. Raises HostError; KeyboardInterrupt if it
-    ended by that."""
+    failed after that."""
+    interrupts: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # a handler, so that the command has the default; no exception hides its end
+        signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
+    try:
+        code = _run(words, pid_file)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupts and code != 0:
+        raise KeyboardInterrupt
+    return shell_code(code)
+
+
+def _run(words: list[str], pid_file: Path | None) -> int:
     try:
         process = subprocess.Popen(words)
     except OSError as error:
         raise HostError(f"cannot run {words[0]}: {error.strerror}") from error
+    if pid_file is None:
+        return process.wait()
     try:
-        if pid_file is not None:
-            _keep_pid(pid_file, process.pid)
-        return _wait(process)
+        _keep_pid(pid_file, process.pid)
+        return process.wait()
     except HostError:
         process.terminate()
         process.wait()
         raise
     finally:
-        if pid_file is not None:
-            _drop_pid(pid_file, process.pid)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    interrupted = False
-    while True:
-        try:
-            code = process.wait()
-            break
-        except KeyboardInterrupt:
-            interrupted = True
-    if interrupted and code != 0:
-        raise KeyboardInterrupt
-    return shell_code(code)
+        _drop_pid(pid_file, process.pid)
 
 
 def _keep_pid(path: Path, pid: int) -> None:

@@ -74,7 +74,7 @@ def test_a_pid_file_that_cannot_be_written(site: Site) -> None:
 
 def test_a_pid_file_of_somebody_else_stays(tmp_path: Path) -> None:
     path = tmp_path / "pid"
-    assert run_in_foreground(["/bin/sh", "-c", f"echo 1 > {path}"], path) == 0
+    assert run_in_foreground(["/bin/sh", "-c", f"until [ -s {path} ]; do sleep 0.01; done; echo 1 > {path}"], path) == 0
     assert path.read_text() == "1\n"
 
 
