@@ -135,7 +135,7 @@ def drain(world: JobWorld, chance: Random) -> None:
             world.change(task_id, S.LOST)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(cases())
 def test_it_always_ends_in_the_promised_state(case: Case) -> None:
     chance = Random(case.seed)
@@ -151,7 +151,7 @@ def test_it_always_ends_in_the_promised_state(case: Case) -> None:
         assert driver.status is U.ROLLED_FORWARD
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(cases(), st.sampled_from([Wish.ROLLBACK, Wish.ABORT]))
 def test_who_wishes_it_back_gets_exactly_what_was(case: Case, wish: Wish) -> None:
     chance = Random(case.seed)

@@ -1,0 +1,132 @@
+"""One instance of an update: spec/scheduler.md §4.4 row by row, for every status that its task may have."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from scheduler.core.model import AssignedTask, Resource, ScheduledTask, TaskConfig, TaskEvent
+from scheduler.core.states import ACTIVE, AGENT_ASSIGNED, TERMINAL, ScheduleStatus
+from scheduler.core.update_instance import InstanceRules, Next, agent_to_keep, failures, has_target, judge
+from scheduler.core.update_watch import WaitKind
+from tests.scheduler.core.making import limit, value
+from tests.scheduler.core.update_world import NEW, OLD
+
+S = ScheduleStatus
+RULES = InstanceRules(max_failures=0, watch_ms=1000)
+BEGUN = 5000
+
+
+def task(
+    config: TaskConfig, *history: ScheduleStatus, at: int = 10_000, task_id: str = "t", agent: str = "a1"
+) -> ScheduledTask:
+    events = tuple(TaskEvent(timestamp=at, status=status) for status in history)
+    assigned = AssignedTask(task_id=task_id, task=config, instance_id=3, slave_id=agent)
+    return ScheduledTask(assigned_task=assigned, status=history[-1], task_events=events)
+
+
+WAITS = {
+    S.PENDING: WaitKind.PLACEMENT,
+    S.THROTTLED: WaitKind.THROTTLE,
+    S.ASSIGNED: WaitKind.START,
+    S.STARTING: WaitKind.START,
+    S.PARTITIONED: WaitKind.RETURN,
+    S.KILLING: WaitKind.STOP,
+    S.RESTARTING: WaitKind.STOP,
+    S.PREEMPTING: WaitKind.STOP,
+    S.DRAINING: WaitKind.STOP,
+}
+
+
+@pytest.mark.parametrize("status", sorted(ACTIVE))
+def test_an_active_task_with_the_targets_configuration(status: ScheduleStatus) -> None:
+    found = judge(NEW, [task(NEW, status)], BEGUN, RULES, 10_999)
+    assert found.next is Next.WAIT
+    assert found.wait is not None
+    assert found.wait.since_ms == 10_000
+    if status is S.RUNNING:
+        assert (found.wait.kind, found.wait.until_ms) == (WaitKind.WATCH, 11_000)
+        assert judge(NEW, [task(NEW, status)], BEGUN, RULES, 11_000).next is Next.DONE
+    else:
+        assert (found.wait.kind, found.wait.until_ms) == (WAITS[status], None)
+        assert judge(NEW, [task(NEW, status)], BEGUN, RULES, 10**9).next is Next.WAIT
+
+
+@pytest.mark.parametrize("target", [NEW, None], ids=["replaced", "removed"])
+@pytest.mark.parametrize("status", sorted(ACTIVE))
+def test_an_active_task_that_has_to_go(status: ScheduleStatus, target: TaskConfig | None) -> None:
+    found = judge(target, [task(OLD, status)], BEGUN, RULES, 10**9)
+    assert found.next is (Next.WAIT if status is S.KILLING else Next.KILL)
+    assert found.wait is not None
+    assert found.wait.kind is WaitKind.STOP
+    assert found.task is not None
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+def test_no_active_task(status: ScheduleStatus) -> None:
+    killed = [task(OLD, S.RUNNING, S.KILLING, status)]
+    assert judge(NEW, killed, BEGUN, RULES, 10**9).next is Next.ADD
+    assert judge(None, killed, BEGUN, RULES, 10**9).next is Next.DONE
+    assert judge(NEW, [], BEGUN, RULES, 10**9).next is Next.ADD
+    assert judge(None, [], BEGUN, RULES, 10**9).next is Next.DONE
+    assert judge(NEW, [task(NEW, S.RUNNING, S.KILLING, status)], BEGUN, RULES, 10**9).next is Next.ADD
+
+
+@pytest.mark.parametrize("status", sorted(TERMINAL))
+def test_a_task_of_the_target_that_ended_is_a_failure(status: ScheduleStatus) -> None:
+    tasks = [task(NEW, S.RUNNING, status, task_id="t1"), task(NEW, S.PENDING, task_id="t2")]
+    assert failures(NEW, tasks, BEGUN) == 1
+    assert judge(NEW, tasks, BEGUN, RULES, 10_000).next is Next.FAILED
+    assert judge(NEW, tasks, BEGUN, InstanceRules(1, 1000), 10_000).next is Next.WAIT
+    assert judge(NEW, tasks, None, RULES, 10_000).next is Next.WAIT, "its turn has not come yet"
+
+
+def test_what_is_no_failure() -> None:
+    no_service = structs.replace(NEW, is_service=False)
+    assert failures(NEW, [task(NEW, S.RUNNING, S.FAILED, at=BEGUN - 1)], BEGUN) == 0, "before its turn"
+    assert failures(NEW, [task(OLD, S.RUNNING, S.FAILED)], BEGUN) == 0, "another configuration"
+    assert failures(NEW, [task(NEW, S.RUNNING)], BEGUN) == 0
+    for ending in (S.KILLING, S.DRAINING, S.RESTARTING, S.PREEMPTING):
+        assert failures(NEW, [task(NEW, S.RUNNING, ending, S.KILLED)], BEGUN) == 0, "somebody wanted its end"
+    assert failures(no_service, [task(no_service, S.RUNNING, S.FINISHED)], BEGUN) == 0, "it did its work"
+    assert failures(no_service, [task(no_service, S.RUNNING, S.FAILED)], BEGUN) == 1
+
+
+def test_a_failure_counts_even_if_the_next_task_runs() -> None:
+    tasks = [task(NEW, S.RUNNING, S.FAILED, task_id="t1"), task(NEW, S.RUNNING, task_id="t2")]
+    assert judge(NEW, tasks, BEGUN, RULES, 10**9).next is Next.FAILED
+
+
+def test_whether_it_is_as_it_should_be_well_or_not() -> None:
+    assert has_target(NEW, [task(OLD, S.RUNNING, S.KILLED), task(NEW, S.PENDING)])
+    assert not has_target(NEW, [task(NEW, S.RUNNING, S.KILLED)])
+    assert not has_target(NEW, [task(OLD, S.RUNNING)])
+    assert has_target(None, [task(NEW, S.FAILED)])
+    assert not has_target(None, [task(NEW, S.PENDING)])
+
+
+# -- affinity
+
+
+@pytest.mark.parametrize("status", sorted(ACTIVE))
+def test_only_a_task_on_an_agent_has_one_to_keep(status: ScheduleStatus) -> None:
+    assert agent_to_keep(task(OLD, status), NEW) == ("a1" if status in AGENT_ASSIGNED else None)
+    assert agent_to_keep(task(OLD, status), None) is None, "nothing follows it"
+
+
+def test_more_of_anything_has_to_look_for_another_place() -> None:
+    for more in (
+        Resource(num_cpus=1.5), Resource(ram_mb=129), Resource(disk_mb=65), Resource(named_port="http"),
+        Resource(num_gpus=1),
+    ):  # fmt: skip
+        bigger = structs.replace(OLD, resources=(*OLD.resources, more))
+        assert agent_to_keep(task(OLD, S.RUNNING), bigger) is None
+        assert agent_to_keep(task(bigger, S.RUNNING), OLD) == "a1"
+
+
+def test_other_constraints_have_to_look_for_another_place() -> None:
+    one, other = limit("host", 1), value("rack", "a", "b")
+    both = structs.replace(OLD, constraints=(one, other))
+    assert agent_to_keep(task(both, S.RUNNING), structs.replace(both, constraints=(other, one))) == "a1"
+    assert agent_to_keep(task(both, S.RUNNING), structs.replace(both, constraints=(one,))) is None
+    assert agent_to_keep(task(OLD, S.RUNNING), both) is None

@@ -1,0 +1,531 @@
+"""Updates as people know them, one story each: spec/scheduler.md §4.3 - §4.8."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from scheduler.core.model import CountSlaPolicy, ScheduledTask, SlaPolicy, TaskConfig
+from scheduler.core.states import ScheduleStatus
+from scheduler.core.update_decision import KillInstance, UpdateDecision
+from scheduler.core.update_machine import broken, decide_wish, step
+from scheduler.core.update_model import JobUpdateEvent, JobUpdateSettings, JobUpdateStatus
+from scheduler.core.update_progress import progress_of
+from scheduler.core.update_pulse import JobUpdatePulseStatus, answer_pulse, pulse_after_restart
+from scheduler.core.update_states import Wish
+from scheduler.core.update_watch import WaitKind
+from tests.scheduler.core.making import limit
+from tests.scheduler.core.update_world import NEW, OLD, OTHER, Driver, Habits, JobWorld, settings_of, world_of
+from thermos.errors import Bug, UserError
+
+S, U = ScheduleStatus, JobUpdateStatus
+
+WATCH = JobUpdateSettings(min_wait_in_instance_running_ms=5000)
+POLICY = SlaPolicy(count_sla_policy=CountSlaPolicy(count=1, duration_secs=60))
+PULSED = structs.replace(WATCH, block_if_no_pulses_after_ms=60_000)
+
+
+def job_of(size: int, lives: dict[int, int] | None = None) -> JobWorld:
+    """`lives`: new tasks of these instances fail after so long."""
+
+    def life(task: ScheduledTask) -> int | None:
+        return (lives or {}).get(task.assigned_task.instance_id) if task.config == NEW else None
+
+    return world_of(dict.fromkeys(range(size), OLD), Habits(lives=life))
+
+
+def kinds(decision: UpdateDecision) -> list[tuple[int | None, WaitKind]]:
+    return [(each.instance, each.what) for each in decision.waits_for]
+
+
+# -- forward
+
+
+def test_one_after_the_other() -> None:
+    driver = Driver(job_of(3), NEW, 3, settings_of(queue=1, base=WATCH))
+    driver.settle()
+    first = driver.world.look(0)[0]
+    assert driver.decision.acts == ()
+    assert first.status is S.KILLING
+    assert driver.in_works == {0}
+    driver.run()
+    driver.check_end()
+    assert driver.told() == [("ROLLING_FORWARD", None), ("ROLLED_FORWARD", None)]
+    assert [begun.instances for begun in driver.begun] == [[0], [1], [2]]
+    assert driver.actions(1) == ["INSTANCE_UPDATING", "INSTANCE_UPDATED"]
+    assert driver.world.configs() == dict.fromkeys(range(3), NEW)
+    assert driver.decision.acts == driver.decision.waits_for == ()
+
+
+def test_what_is_asked_for_names_the_update_and_keeps_the_agent() -> None:
+    driver = Driver(job_of(1), NEW, 1, settings_of(queue=1))
+    decision = step(driver.progress, driver.world.look, 0, driver.world.now_ms)
+    task = driver.world.look(0)[0]
+    assert decision.acts == (
+        KillInstance(0, task.id, "Killed for job update u1", keep_agent=task.assigned_task.slave_id),
+    )
+
+
+def test_an_agent_is_kept_only_for_a_task_that_fits_in() -> None:
+    bigger = structs.replace(OLD, resources=(*NEW.resources[1:], structs.replace(NEW.resources[0], num_cpus=2.0)))
+    for wanted in (bigger, structs.replace(NEW, constraints=(limit("host", 1),))):
+        driver = Driver(job_of(1), wanted, 1, settings_of(queue=1))
+        (kill,) = step(driver.progress, driver.world.look, 0, driver.world.now_ms).acts
+        assert isinstance(kill, KillInstance)
+        assert kill.keep_agent is None
+
+
+def test_a_queue_is_filled_up_and_a_batch_is_not() -> None:
+    queue = Driver(job_of(4), NEW, 4, settings_of(queue=2, base=WATCH))
+    batch = Driver(job_of(4), NEW, 4, settings_of(batch=2, base=WATCH))
+    for driver in (queue, batch):
+        pauses = iter((500, 60_000, *[500] * 9))  # instance 1 is slow to stop
+        driver.world.habits.stop_ms = pauses.__next__
+        while "INSTANCE_UPDATED" not in driver.actions(0):
+            driver.settle()
+            driver.world.advance(driver.decision.wake_at_ms)
+    assert queue.in_works == {1, 2}
+    assert batch.in_works == {1}
+    for driver in (queue, batch):
+        driver.run()
+        driver.check_end()
+
+
+def test_a_task_is_watched_before_it_counts() -> None:
+    driver = Driver(job_of(1), NEW, 1, settings_of(queue=1, base=WATCH))
+    driver.run(until=lambda: kinds(driver.decision) == [(0, WaitKind.WATCH)])
+    (waits,) = driver.decision.waits_for
+    assert driver.decision.wake_at_ms == waits.until_ms == waits.since_ms + 5000
+    assert str(waits) == "instance 0: it is running and being watched"
+    driver.world.now_ms = waits.since_ms + 4999
+    driver.settle()
+    assert driver.status is U.ROLLING_FORWARD
+    driver.world.now_ms += 1
+    driver.settle()
+    assert driver.status is U.ROLLED_FORWARD
+
+
+def test_gated_by_health_alone() -> None:
+    driver = Driver(job_of(2), NEW, 2, settings_of(queue=1))
+    driver.run(until=lambda: "INSTANCE_UPDATED" in driver.actions(0))
+    assert driver.world.now_ms == driver.instance_events[-1].timestamp_ms
+    assert [task.status for task in driver.world.look(0)][-1] is S.RUNNING
+
+
+def test_what_is_waited_for_all_the_way() -> None:
+    driver = Driver(job_of(1), NEW, 1, settings_of(queue=1, base=WATCH))
+    seen: list[WaitKind] = []
+    while driver.status is U.ROLLING_FORWARD:
+        driver.settle()
+        for _, kind in kinds(driver.decision):
+            if seen[-1:] != [kind]:
+                seen.append(kind)
+        driver.world.advance(driver.decision.wake_at_ms)
+    assert seen == [WaitKind.STOP, WaitKind.PLACEMENT, WaitKind.START, WaitKind.WATCH]
+
+
+def test_an_instance_that_is_well_already_gets_no_events() -> None:
+    driver = Driver(job_of(3), NEW, 3, settings_of(batch=1))
+    other = driver.world.look(1)[0]
+    driver.world.tasks[other.id] = structs.replace(other, assigned_task=structs.replace(other.assigned_task, task=NEW))
+    driver.run()
+    assert driver.status is U.ROLLED_FORWARD
+    assert driver.actions(1) == []
+    assert driver.world.look(1)[-1].id == other.id
+
+
+def test_add_only_and_remove_only() -> None:
+    driver = Driver(job_of(2), OLD, 4, settings_of(queue=1))
+    driver.run()
+    assert driver.world.configs() == dict.fromkeys(range(4), OLD)
+    assert driver.actions(0) == []
+    driver = Driver(driver.world, OLD, 1, settings_of(batch=3))
+    assert driver.update.instructions.desired_state is None
+    driver.run()
+    assert driver.world.configs() == {0: OLD}
+    assert driver.actions(3) == ["INSTANCE_UPDATING", "INSTANCE_UPDATED"]
+
+
+def test_a_pending_task_that_is_killed_vanishes_and_is_looked_at_again() -> None:
+    world = job_of(1)
+    world.stuck = {1}
+    world.add(1, OLD)
+    driver = Driver(world, NEW, 2, settings_of(queue=2))
+    driver.settle()
+    (task,) = world.look(1)
+    assert (task.status, task.config) == (S.PENDING, NEW)
+    assert driver.decision.is_quiet
+
+
+def test_only_some_instances() -> None:
+    driver = Driver(job_of(4), NEW, 4, settings_of(queue=4), only={1, 2})
+    driver.run()
+    driver.check_end()
+    assert driver.world.configs() == {0: OLD, 1: NEW, 2: NEW, 3: OLD}
+
+
+# -- pauses
+
+
+def test_a_batch_is_ended_before_the_pause_that_follows_it() -> None:
+    driver = Driver(job_of(4), NEW, 4, settings_of(var=(1, 2), pause=True))
+    driver.run()
+    assert driver.told()[-1] == ("ROLL_FORWARD_PAUSED", "Update auto paused")
+    assert driver.actions(0) == ["INSTANCE_UPDATING", "INSTANCE_UPDATED"]
+    assert driver.actions(1) == []
+    assert kinds(driver.decision) == [(None, WaitKind.RESUME)]
+    driver.restart()
+    driver.wish(Wish.RESUME)
+    assert driver.in_works == {1, 2}
+    driver.run()
+    assert driver.status is U.ROLL_FORWARD_PAUSED
+    driver.wish(Wish.RESUME)
+    driver.run()
+    assert driver.status is U.ROLLED_FORWARD, "no pause after the last batch"
+    assert [status for status, _ in driver.told()].count("ROLL_FORWARD_PAUSED") == 2
+
+
+def test_no_pause_before_batches_that_are_well_already() -> None:
+    driver = Driver(job_of(2), NEW, 2, settings_of(batch=1, pause=True))
+    driver.settle()
+    for task in driver.world.look(1):
+        driver.world.tasks[task.id] = structs.replace(task, assigned_task=structs.replace(task.assigned_task, task=NEW))
+    driver.run()
+    assert driver.status is U.ROLLED_FORWARD
+
+
+def test_a_paused_update_touches_nothing_and_goes_on_where_it_was() -> None:
+    driver = Driver(job_of(3), NEW, 3, settings_of(queue=1, base=WATCH))
+    driver.settle()
+    driver.wish(Wish.PAUSE, "lunch")
+    assert driver.events[-1] == JobUpdateEvent(
+        status=U.ROLL_FORWARD_PAUSED, timestamp_ms=driver.world.now_ms, user="bob", message="lunch"
+    )
+    while driver.world.advance(None):
+        driver.settle()
+    assert driver.world.configs() == {1: OLD, 2: OLD}
+    before = len(driver.events)
+    driver.wish(Wish.PAUSE)
+    assert len(driver.events) == before, "it is paused already"
+    driver.wish(Wish.RESUME)
+    driver.run()
+    driver.check_end()
+    assert driver.status is U.ROLLED_FORWARD
+    assert driver.actions(0) == ["INSTANCE_UPDATING", "INSTANCE_UPDATED"]
+
+
+def test_an_abort_leaves_the_job_as_it_is() -> None:
+    driver = Driver(job_of(3), NEW, 3, settings_of(queue=1))
+    driver.run(until=lambda: "INSTANCE_UPDATED" in driver.actions(0))
+    driver.wish(Wish.ABORT)
+    assert driver.status is U.ABORTED
+    with pytest.raises(UserError, match=r"cannot resume www/prod/web update u1: it is ABORTED"):
+        driver.wish(Wish.RESUME)
+
+
+# -- failures
+
+
+def test_a_sick_instance_brings_everything_back() -> None:
+    driver = Driver(job_of(4, {2: 100}), NEW, 4, settings_of(queue=1, base=WATCH))
+    driver.run()
+    driver.check_end()
+    assert driver.told()[-2:] == [("ROLLING_BACK", "Latest failure: instance 2 exited."), ("ROLLED_BACK", None)]
+    assert driver.world.configs() == driver.previous
+    assert driver.actions(2) == [
+        "INSTANCE_UPDATING",
+        "INSTANCE_UPDATE_FAILED",
+        "INSTANCE_ROLLING_BACK",
+        "INSTANCE_ROLLED_BACK",
+    ]
+    assert driver.actions(3) == [], "never touched"
+    back = [each.instance_id for each in driver.instance_events if each.action == "INSTANCE_ROLLING_BACK"]
+    assert back == [2, 1, 0]
+
+
+def test_back_exactly_what_was_with_added_and_removed_instances() -> None:
+    world = world_of({0: OTHER, 1: OLD, 7: OTHER}, Habits(lives=lambda task: 10 if task.config == NEW else None))
+    driver = Driver(world, NEW, 3, settings_of(batch=4, base=WATCH))
+    driver.run()
+    assert driver.status is U.ROLLED_BACK
+    assert world.configs() == {0: OTHER, 1: OLD, 7: OTHER}
+
+
+def test_without_rollback_it_fails_and_stays() -> None:
+    base = structs.replace(WATCH, rollback_on_failure=False)
+    driver = Driver(job_of(2, {0: 100}), NEW, 2, settings_of(queue=1, base=base))
+    driver.run()
+    assert driver.told()[-1] == ("FAILED", "Latest failure: instance 0 exited.")
+    assert driver.world.configs() == {0: NEW, 1: OLD}
+
+
+@pytest.mark.parametrize(("allowed", "end"), [(1, U.ROLLED_BACK), (2, U.ROLLED_FORWARD)])
+def test_failures_of_an_instance_that_are_let_pass(allowed: int, end: JobUpdateStatus) -> None:
+    world = job_of(2)
+    deaths = iter((100, 100))
+    world.habits.lives = lambda task: next(deaths, None) if task.config == NEW else None
+    base = structs.replace(WATCH, max_per_instance_failures=allowed)
+    driver = Driver(world, NEW, 2, settings_of(queue=1, base=base))
+    driver.run()
+    assert driver.status is end
+    driver.check_end()
+
+
+@pytest.mark.parametrize(("allowed", "end"), [(1, U.ROLLED_BACK), (2, U.ROLLED_FORWARD)])
+def test_failed_instances_that_are_let_pass(allowed: int, end: JobUpdateStatus) -> None:
+    base = structs.replace(WATCH, max_failed_instances=allowed)
+    driver = Driver(job_of(4, {0: 100, 3: 100}), NEW, 4, settings_of(queue=2, base=base))
+    driver.run(until=lambda: driver.progress.forward.failures == 1)
+    driver.wish(Wish.PAUSE)
+    driver.restart()
+    driver.wish(Wish.RESUME)
+    assert driver.actions(0).count("INSTANCE_UPDATING") == 1, "what failed is not tried again"
+    driver.run()
+    driver.check_end()
+    assert driver.status is end
+
+
+@pytest.mark.parametrize("why", [S.DRAINING, S.PREEMPTING, S.RESTARTING])
+def test_a_task_that_was_taken_away_did_not_fail(why: ScheduleStatus) -> None:
+    driver = Driver(job_of(1), NEW, 1, settings_of(queue=1, base=WATCH))
+    driver.run(until=lambda: kinds(driver.decision) == [(0, WaitKind.WATCH)])
+    driver.world.change(driver.world.active()[0].id, why)
+    driver.settle()
+    assert kinds(driver.decision) == [(0, WaitKind.STOP)]
+    driver.run()
+    assert driver.status is U.ROLLED_FORWARD
+
+
+def test_a_lost_task_failed() -> None:
+    driver = Driver(job_of(1), NEW, 1, settings_of(queue=1, base=WATCH))
+    driver.run(until=lambda: kinds(driver.decision) == [(0, WaitKind.WATCH)])
+    driver.world.change(driver.world.active()[0].id, S.LOST)
+    driver.run()
+    assert driver.status is U.ROLLED_BACK
+
+
+def test_a_rollback_that_fails_ends() -> None:
+    world = world_of(dict.fromkeys(range(2), OLD), Habits(lives=lambda task: 10))
+    driver = Driver(world, NEW, 2, settings_of(queue=1, base=WATCH))
+    driver.run()
+    assert [status for status, _ in driver.told()][-2:] == ["ROLLING_BACK", "FAILED"]
+    assert driver.actions(0)[-1] == "INSTANCE_ROLLBACK_FAILED"
+
+
+def test_a_wished_rollback_goes_back_and_does_not_wait_for_what_it_never_touched() -> None:
+    world = job_of(3)
+    world.stuck = {2}
+    world.change(world.look(2)[0].id, S.RESTARTING)
+    driver = Driver(world, NEW, 3, settings_of(queue=1))
+    driver.run(until=lambda: "INSTANCE_UPDATED" in driver.actions(0))
+    driver.wish(Wish.ROLLBACK)
+    driver.run()
+    assert driver.status is U.ROLLED_BACK
+    assert driver.actions(2) == []
+    assert world.active()[2].status is S.PENDING, "ill as it was before"
+
+
+# -- deadline
+
+
+def test_an_instance_without_progress_fails_the_update() -> None:
+    world = job_of(3)
+    world.stuck = {1}
+    base = structs.replace(WATCH, progress_deadline_ms=60_000, max_failed_instances=3)
+    driver = Driver(world, NEW, 3, settings_of(queue=1, base=base))
+    driver.run(until=lambda: kinds(driver.decision) == [(1, WaitKind.PLACEMENT)])
+    since = driver.decision.waits_for[0].since_ms
+    assert driver.decision.wake_at_ms == since + 60_000
+    world.stuck = set()
+    driver.run()
+    text = "Latest failure: instance 1 made no progress for 60 s: no host was found for it yet."
+    assert ("ROLLING_BACK", text) in driver.told()
+    assert next(event.timestamp_ms for event in driver.events if event.message == text) == since + 60_000
+    driver.check_end()
+
+
+def test_patience_begins_again_when_an_update_is_resumed() -> None:
+    world = job_of(1)
+    world.stuck = {0}
+    driver = Driver(world, NEW, 1, settings_of(queue=1, base=structs.replace(WATCH, progress_deadline_ms=60_000)))
+    driver.run(until=lambda: kinds(driver.decision) == [(0, WaitKind.PLACEMENT)])
+    driver.wish(Wish.PAUSE)
+    world.now_ms += 3_600_000
+    driver.settle()
+    driver.wish(Wish.RESUME)
+    assert driver.status is U.ROLLING_FORWARD
+    assert driver.decision.wake_at_ms == world.now_ms + 60_000
+
+
+def test_without_a_deadline_it_waits_and_says_so() -> None:
+    world = job_of(1)
+    world.stuck = {0}
+    driver = Driver(world, NEW, 1, settings_of(queue=1))
+    driver.run()
+    world.now_ms += 10**9
+    driver.settle()
+    assert driver.decision.wake_at_ms is None
+    (waits,) = driver.decision.waits_for
+    assert (waits.instance, waits.what) == (0, WaitKind.PLACEMENT)
+    assert waits.since_ms == world.active()[0].task_events[-1].timestamp
+
+
+# -- pulses
+
+
+def test_it_begins_with_the_first_pulse_and_stops_without_further_ones() -> None:
+    driver = Driver(job_of(2), NEW, 2, settings_of(queue=1, base=PULSED))
+    driver.run()
+    assert driver.told() == [("ROLL_FORWARD_AWAITING_PULSE", None)]
+    assert kinds(driver.decision) == [(None, WaitKind.PULSE)]
+    driver.pulse()
+    until = driver.last_pulse_ms + 60_000
+    assert driver.status is U.ROLLING_FORWARD
+    driver.world.agenda.clear()  # nothing else happens
+    driver.run(until=lambda: driver.status is not U.ROLLING_FORWARD)
+    assert driver.told()[-1] == ("ROLL_FORWARD_AWAITING_PULSE", "Pulses from external service have timed out.")
+    assert driver.world.now_ms == until
+    driver.wish(Wish.PAUSE)
+    driver.pulse()
+    assert driver.status is U.ROLL_FORWARD_PAUSED, "a paused update takes pulses, and stays"
+    driver.wish(Wish.RESUME)
+    assert driver.status is U.ROLLING_FORWARD
+    driver.wish(Wish.PAUSE)
+    driver.world.now_ms += 60_000
+    driver.wish(Wish.RESUME)
+    assert driver.status is U.ROLL_FORWARD_AWAITING_PULSE
+
+
+def test_after_a_restart_the_last_event_counts_as_a_pulse() -> None:
+    driver = Driver(job_of(2), NEW, 2, settings_of(queue=1, base=PULSED))
+    assert pulse_after_restart(driver.progress) == 0
+    driver.pulse()
+    driver.run(until=lambda: "INSTANCE_UPDATED" in driver.actions(0))
+    driver.restart()
+    assert driver.last_pulse_ms == driver.instance_events[-1].timestamp_ms
+    driver.world.now_ms += 60_000
+    driver.settle()
+    assert driver.status is U.ROLL_FORWARD_AWAITING_PULSE
+    driver.restart()
+    driver.settle()
+    assert driver.status is U.ROLL_FORWARD_AWAITING_PULSE, "nobody pulses by restarting"
+
+
+def test_answers_to_pulses() -> None:
+    assert answer_pulse(None) is JobUpdatePulseStatus.FINISHED
+    assert answer_pulse(U.ABORTED) is JobUpdatePulseStatus.FINISHED
+    assert answer_pulse(U.ROLL_BACK_PAUSED) is JobUpdatePulseStatus.OK
+
+
+# -- SLA
+
+
+def sla_job(size: int, old: TaskConfig, new: TaskConfig) -> Driver:
+    world = world_of(dict.fromkeys(range(size), old))
+    return Driver(world, new, size, settings_of(queue=1, base=JobUpdateSettings(sla_aware=True)))
+
+
+def test_a_policy_is_asked_before_each_kill() -> None:
+    new = structs.replace(NEW, sla_policy=POLICY)
+    driver = sla_job(2, OLD, new)
+    asked: list[SlaPolicy] = []
+
+    def refuse(policy: SlaPolicy) -> bool:
+        asked.append(policy)
+        return len(asked) > 2
+
+    driver.allows = refuse
+    driver.settle()
+    assert kinds(driver.decision) == [(0, WaitKind.SLA)]
+    driver.settle()
+    assert driver.world.configs() == {0: OLD, 1: OLD}
+    driver.settle()
+    assert driver.world.look(0)[0].status is S.KILLING
+    messages = [each.message for each in driver.instance_events]
+    assert messages == ["Checking SLA before continuing.", "SLA check passed, continuing."]
+    driver.run()
+    driver.check_end()
+    assert set(asked) == {POLICY}
+    assert driver.actions(0) == ["INSTANCE_UPDATING", "INSTANCE_UPDATING", "INSTANCE_UPDATED"]
+
+
+def test_way_back_the_old_policy_is_asked_and_of_added_ones_the_new() -> None:
+    strict = SlaPolicy(count_sla_policy=CountSlaPolicy(count=9, duration_secs=1))
+    world = world_of({0: structs.replace(OLD, sla_policy=strict)})
+    new = structs.replace(NEW, sla_policy=POLICY)
+    driver = Driver(world, new, 2, settings_of(queue=2, base=structs.replace(WATCH, sla_aware=True)))
+    asked: list[SlaPolicy] = []
+    driver.allows = lambda policy: asked.append(policy) is None
+    driver.run(until=lambda: world.running() == 2)
+    assert asked == [POLICY], "instance 0; instance 1 is new"
+    driver.wish(Wish.ROLLBACK)
+    assert asked[1:] == [strict, POLICY], "instance 0, and then instance 1, which was not there before"
+    driver.run()
+    driver.check_end()
+
+
+def test_a_task_without_an_agent_may_always_be_killed() -> None:
+    world = job_of(0)
+    world.stuck = {0}
+    world.add(0, OLD)
+    new = structs.replace(NEW, sla_policy=POLICY)
+    driver = Driver(world, new, 1, settings_of(queue=1, base=JobUpdateSettings(sla_aware=True)))
+    driver.allows = lambda policy: False
+    driver.settle()
+    assert world.configs() == {0: new}
+    assert driver.actions(0) == ["INSTANCE_UPDATING"]
+
+
+# -- the machine itself
+
+
+def test_a_step_may_be_repeated() -> None:
+    driver = Driver(job_of(2), NEW, 2, settings_of(queue=2))
+    one = step(driver.progress, driver.world.look, 0, driver.world.now_ms)
+    assert step(driver.progress, driver.world.look, 0, driver.world.now_ms) == one
+    driver.settle()
+    driver.settle()
+    assert driver.actions(0) == ["INSTANCE_UPDATING"]
+
+
+def test_an_ended_update_does_nothing() -> None:
+    driver = Driver(job_of(1), NEW, 1, settings_of(queue=1))
+    driver.run()
+    assert step(driver.progress, driver.world.look, 0, driver.world.now_ms) == UpdateDecision()
+    with pytest.raises(UserError, match="cannot pause www/prod/web update u1: it is ROLLED_FORWARD"):
+        decide_wish(driver.progress, Wish.PAUSE, "bob", None, 0, driver.world.now_ms)
+
+
+def test_what_breaks_is_told() -> None:
+    event = broken(Bug("cannot be"), 7)
+    assert (event.status, event.timestamp_ms, event.message) == (U.ERROR, 7, "Internal scheduler error: cannot be")
+
+
+def test_a_fold_goes_on_where_it_stopped() -> None:
+    driver = Driver(job_of(3, {1: 10}), NEW, 3, settings_of(batch=2, base=WATCH))
+    driver.run()
+    fresh = progress_of(driver.update, driver.events, driver.instance_events)
+    for way, other in ((fresh.forward, driver.progress.forward), (fresh.backward, driver.progress.backward)):
+        assert (way.begun, way.ended, way.front, way.failures) == (
+            other.begun,
+            other.ended,
+            other.front,
+            other.failures,
+        )
+    assert fresh.status is driver.progress.status is U.ROLLED_BACK
+
+
+@pytest.mark.parametrize(
+    ("end", "allowed", "status"),
+    [(S.FINISHED, 0, U.ROLLED_BACK), (S.FAILED, 0, U.FAILED), (S.FAILED, 1, U.ROLLED_BACK)],
+)
+def test_back_to_a_job_that_is_no_service(end: ScheduleStatus, allowed: int, status: JobUpdateStatus) -> None:
+    batch = structs.replace(OLD, is_service=False)
+    base = structs.replace(WATCH, max_per_instance_failures=allowed)
+    driver = Driver(world_of({0: batch}), NEW, 1, settings_of(queue=1, base=base))
+    driver.settle()
+    driver.wish(Wish.ROLLBACK)
+    driver.run(until=lambda: kinds(driver.decision) == [(0, WaitKind.WATCH)])
+    driver.world.change(driver.world.active()[0].id, end)
+    driver.run()
+    assert driver.status is status
