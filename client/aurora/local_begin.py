@@ -13,7 +13,7 @@ from client.aurora.exits import CommandFailed
 from client.aurora.local_end import take_down
 from client.aurora.local_entry import register
 from client.aurora.local_look import Look, look
-from client.aurora.local_place import clear_work_dir, make_work_dir, save_plan
+from client.aurora.local_place import LOGS, STORE, clear_work_dir, make_work_dir, save_plan
 from client.aurora.local_plan import MESOS, OBSERVER, SCHEDULER, LocalPlan, cluster_entry
 from client.aurora.local_task import last_words, look_at_task, pause, start_task
 from client.render import plural
@@ -31,13 +31,17 @@ _LINES = 5
 
 def bring_up(plan: LocalPlan, tell: Callable[[str], None]) -> None:
     """All of it, or nothing. Raises CommandFailed, HostError, KeyboardInterrupt."""
-    make_work_dir(Path(plan.work_dir))
+    work_dir = Path(plan.work_dir)
+    make_work_dir(work_dir)
+    kept = (STORE,) if (work_dir / STORE).exists() else ()  # of a cluster that was here before
     with _interruptible():
         try:
-            clear_work_dir(Path(plan.work_dir), keep_logs=False)
-            make_work_dir(Path(plan.work_dir))
+            clear_work_dir(work_dir, *kept)
+            make_work_dir(work_dir)
             save_plan(plan)
             tell(f"starting cluster {plan.cluster}: {plural(len(plan.hosts), 'agent')}, in {plan.work_dir}")
+            if kept:
+                tell("with the jobs that it had before")
             start_task(plan)
             _wait_until_ready(plan, tell)
             register(Path(plan.clusters_file), cluster_entry(plan))
@@ -45,7 +49,7 @@ def bring_up(plan: LocalPlan, tell: Callable[[str], None]) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             if not isinstance(error, KeyboardInterrupt):
                 tell("taking all of it back")
-            take_down(plan, keep_logs=isinstance(error, CommandFailed))
+            take_down(plan, *kept, *((LOGS,) if isinstance(error, CommandFailed) else ()))
             raise
 
 

@@ -1,7 +1,7 @@
 """`aurora local down`: the end of a local cluster and of everything that runs in it.
 
-The embedded Mesos forgets its tasks when it ends, so neither store nor sandboxes are kept: they would speak of what is
-gone.
+The embedded Mesos forgets its tasks when it ends, so their sandboxes go. The scheduler's store goes, too, unless the
+jobs are to be kept: then the next `up` finds all tasks lost, and starts services anew.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import click
 
 from client.aurora.exits import Exit
 from client.aurora.local_end import take_down
-from client.aurora.local_place import load_plan, locked, pick_cluster
+from client.aurora.local_place import LOGS, STORE, load_plan, locked, pick_cluster
 from client.aurora.local_plan import check_cluster
 from client.exits import complain, echo_lines
 from client.thermos.options import output_option
@@ -21,10 +21,11 @@ EPILOG = """
 \b
 Examples:
   aurora local down
-  aurora local down --keep-logs            what the parts wrote stays, sandboxes go
+  aurora local down --keep-jobs            the next `aurora local up` starts them anew
+  aurora local down --keep-logs            what the parts wrote stays
 
 \b
-All tasks of the cluster end with it; its store, its sandboxes and its entry in
+All tasks of the cluster end with it; their sandboxes and the cluster's entry in
 clusters.json are removed.
 
 \b
@@ -34,9 +35,10 @@ Exit codes: 0 it is down (also if it was), 4 something could not be ended or rem
 
 @click.command("down", epilog=EPILOG)
 @click.option("--cluster", metavar="NAME", help="Which one.  [default: the only one, or rz1]")
+@click.option("--keep-jobs", is_flag=True, help="Keep the scheduler's store.")
 @click.option("--keep-logs", is_flag=True, help="Keep what Mesos, scheduler and observer wrote.")
 @output_option
-def command(cluster: str | None, keep_logs: bool, output: str) -> int:
+def command(cluster: str | None, keep_jobs: bool, keep_logs: bool, output: str) -> int:
     """Stop the cluster of this machine.
 
     Politely: tasks are stopped as they want it, then all that is left is killed.
@@ -49,8 +51,8 @@ def command(cluster: str | None, keep_logs: bool, output: str) -> int:
             return Exit.OK
         if output != "json":
             complain("aurora", f"stopping cluster {name} and all that runs in it")
-        take_down(plan, keep_logs=keep_logs)
-    kept = f"; its logs are in {plan.work_dir}/.logs" if keep_logs else ""
+        take_down(plan, *((STORE,) if keep_jobs else ()), *((LOGS,) if keep_logs else ()))
+    kept = f"; what was kept is in {plan.work_dir}" if keep_jobs or keep_logs else ""
     _tell(output, name, f"cluster {name} is down{kept}", was_up=True)
     return Exit.OK
 

@@ -12,12 +12,12 @@ from client.exits import complain
 from thermos.errors import ThermosError
 
 
-def take_down(plan: LocalPlan, *, keep_logs: bool) -> None:
-    """Nothing is left of it. Raises HostError."""
+def take_down(plan: LocalPlan, *keep: str) -> None:
+    """Nothing is left of it, but what to `keep` of its work directory (STORE, LOGS). Raises HostError."""
     _unregister(plan)
     stop_task(plan, "aurora local")
     end_leftovers(plan)
-    clear_work_dir(Path(plan.work_dir), keep_logs=keep_logs)
+    clear_work_dir(Path(plan.work_dir), *keep)
     forget_plan(plan.cluster)
 
 

@@ -27,11 +27,12 @@ OUTCOMES: dict[str, str] = {
     "kill-scheduler": "thermos starts another within a second, tasks go on: aurora local status",
     "kill-observer": "thermos starts another within a second: aurora local status",
     "kill-mesos": "thermos starts another, which ends the executors of this one; the scheduler starts all tasks anew",
-    "kill-agent": "its tasks go on, and are PARTITIONED in about 8 s unless it is back: "
+    "kill-agent": "unless it is back in about 8 s its tasks are PARTITIONED, and then by their policy replaced: "
     "aurora job status, aurora local chaos start-agent",
-    "start-agent": "it finds its executors again, their tasks are RUNNING as before: aurora job status",
-    "partition-agent": "its tasks are PARTITIONED in about 8 s: aurora job status, aurora local chaos heal",
-    "heal": "what was PARTITIONED and not replaced is RUNNING again: aurora job status",
+    "start-agent": "it finds its executors again; tasks that were not replaced meanwhile go on: aurora job status",
+    "partition-agent": "unless it is healed in about 8 s its tasks are PARTITIONED, and then by their policy replaced: "
+    "aurora job status, aurora local chaos heal",
+    "heal": "tasks that were not replaced meanwhile are RUNNING again: aurora job status",
     "kill-master": "nothing is placed or ended until it is back: aurora local chaos start-master",
     "start-master": "agents and the scheduler come back by themselves: aurora local status",
     "restart-master": "agents and the scheduler come back by themselves: aurora local status",

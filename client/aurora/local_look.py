@@ -9,7 +9,7 @@ from typing import Any
 
 from client.aurora.local_ask import ask_door, ask_json, ask_text
 from client.aurora.local_plan import MESOS, OBSERVER, PARTS, SCHEDULER, LocalPlan
-from client.aurora.local_task import is_minded, look_at_task, run_of
+from client.aurora.local_task import is_alive, is_minded, look_at_task, run_of
 from thermos.core.states import ProcessState
 from thermos.monitor.follow import TaskView
 
@@ -104,7 +104,7 @@ def _scheduler_words(cluster: Any) -> str:
 
 def _part(plan: LocalPlan, view: TaskView | None, name: str, words: str) -> Part:
     run = run_of(view, name) if view is not None else None
-    runs = run is not None and run.state is ProcessState.RUNNING
+    runs = run is not None and run.state is ProcessState.RUNNING and is_alive(run)
     return Part(
         name=name,
         state=_state_words(view, name),
@@ -121,7 +121,7 @@ def _state_words(view: TaskView | None, name: str) -> str:
     run = run_of(view, name) if view is not None else None
     if run is None:
         return "not started"
-    if run.state is ProcessState.RUNNING:
+    if run.state is ProcessState.RUNNING and is_alive(run):
         return "running"
     return "starting" if is_minded(view) else "ended"
 

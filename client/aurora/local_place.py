@@ -21,8 +21,8 @@ from thermos.errors import HostError, UserError
 DEFAULT_CLUSTER = "rz1"
 
 #: What there can be in a work directory; nothing else of it is ever removed.
-_OURS = ("control", "mesos", "scheduler")
-LOGS = ".logs"
+STORE, LOGS = "scheduler", ".logs"
+_OURS = ("control", "mesos", STORE, LOGS)
 
 
 def state_dir() -> Path:
@@ -101,18 +101,20 @@ def make_work_dir(path: Path) -> None:
     """Only its owner may enter: whoever reaches the door for faults may kill. Raises HostError, UserError."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        strange = sorted({each.name for each in path.iterdir()} - {*_OURS, LOGS})
+        strange = sorted({each.name for each in path.iterdir()} - set(_OURS))
     except OSError as error:
         raise HostError(f"cannot make {path}: {error.strerror}") from error
     if strange:
         raise UserError(f"--work-dir {path} holds other things ({strange[0]}); name an empty directory")
 
 
-def clear_work_dir(path: Path, *, keep_logs: bool) -> None:
-    """Raises HostError."""
+def clear_work_dir(path: Path, *keep: str) -> None:
+    """All of ours but these. Raises HostError."""
     try:
-        for name in (*_OURS, *(() if keep_logs else (LOGS,))):
+        for name in _OURS:
             each = path / name
+            if name in keep:
+                continue
             if each.is_dir() and not each.is_symlink():
                 shutil.rmtree(each)
             else:

@@ -81,6 +81,12 @@ def run_of(view: TaskView, part: str) -> Run | None:
     return process.last if process is not None else None
 
 
+def is_alive(run: Run) -> bool:
+    """Its first process is there; records of what was killed together with its coordinator may be old."""
+    status = Kernel().proc_stat(run.pid) if run.pid else None
+    return status is not None and status.start == run.pid_start and status.state not in "ZX"
+
+
 def last_words(view: TaskView, part: str, count: int) -> list[str]:
     """What the last run of a part that ended wrote to stderr."""
     header, process = view.task.header, view.task.processes.get(part)

@@ -20,7 +20,7 @@ from client.aurora.local_begin import bring_up
 from client.aurora.local_end import take_down
 from client.aurora.local_entry import check_free
 from client.aurora.local_look import look
-from client.aurora.local_place import DEFAULT_CLUSTER, load_plan, locked, state_dir
+from client.aurora.local_place import DEFAULT_CLUSTER, STORE, load_plan, locked, state_dir
 from client.aurora.local_plan import (
     MAX_AGENTS,
     TASK_PORTS,
@@ -128,7 +128,8 @@ def command(output: str, **given: Any) -> int:
     """Start a whole cluster on this machine.
 
     Embedded Mesos with some agents, a scheduler and an observer. It needs no root, no ZooKeeper and no network, and
-    goes on when the terminal closes. `aurora local down` ends it, with everything that runs in it.
+    goes on when the terminal closes. `aurora local down` ends it, with everything that runs in it. What was killed, or
+    ended with the machine, comes back with its jobs.
     """  # fmt: skip
     cluster = check_cluster(given["cluster"])
     with locked():
@@ -138,7 +139,7 @@ def command(output: str, **given: Any) -> int:
             return _up_already(running, given, output)
         if running is not None:
             tell(f"what a killed cluster {cluster} has left is ended first")
-            take_down(running, keep_logs=False)
+            take_down(running, STORE)
         files = cluster_files(os.environ)
         check_free(files, cluster)
         plan = make_plan(cluster, given, files[-1])
