@@ -59,15 +59,20 @@ def of_job(job: JobUse, is_production: IsProduction) -> dict[ConsumptionPool, Am
     """Only pools it has something in."""
     if job.template is not None:
         wanted = [(job.template.task_config, job.template.instance_count)]
-        return _merged(_sum(_counted(job.active.values()), is_production), _sum(wanted, is_production), _greater)
+        return _merged(of_configs(job.active.values(), is_production), _sum(wanted, is_production), _greater)
     if job.update is None:
-        return _sum(_counted(job.active.values()), is_production)
+        return of_configs(job.active.values(), is_production)
     before, desired = job.update.initial_state, job.update.desired_state
     after = (desired,) if desired is not None else ()
     touched = [each for group in (*before, *after) for each in group.instances]
-    rest = _counted(config for instance, config in job.active.items() if not _is_in(touched, instance))
+    rest = [config for instance, config in job.active.items() if not _is_in(touched, instance)]
     updated = _merged(_sum(_sizes(before), is_production), _sum(_sizes(after), is_production), _greater)
-    return _merged(_sum(rest, is_production), updated, Amount.plus)
+    return _merged(of_configs(rest, is_production), updated, Amount.plus)
+
+
+def of_configs(configs: Iterable[TaskConfig], is_production: IsProduction) -> dict[ConsumptionPool, Amount]:
+    """Of so many tasks, one configuration for each; only pools they have something in."""
+    return _sum(_counted(configs), is_production)
 
 
 def _is_in(ranges: Iterable[InstanceRange], instance: int) -> bool:
@@ -81,10 +86,15 @@ def _sizes(groups: Iterable[InstanceTaskConfig]) -> Iterator[tuple[TaskConfig, i
 
 def _counted(configs: Iterable[TaskConfig]) -> Iterable[tuple[TaskConfig, int]]:
     """Tasks of one configuration share the object."""
-    counts: dict[int, tuple[TaskConfig, int]] = {}
+    known: dict[int, TaskConfig] = {}
+    counts: dict[int, int] = {}
     for config in configs:
-        counts[id(config)] = (config, counts.get(id(config), (config, 0))[1] + 1)
-    return counts.values()
+        number = id(config)
+        if number in counts:
+            counts[number] += 1
+        else:
+            known[number], counts[number] = config, 1
+    return ((known[number], count) for number, count in counts.items())
 
 
 def _sum(configs: Iterable[tuple[TaskConfig, int]], is_production: IsProduction) -> dict[ConsumptionPool, Amount]:

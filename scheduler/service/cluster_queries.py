@@ -5,15 +5,15 @@ Source: spec/scheduler.md §1.6, §1.9, §6, §9.1.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from scheduler.core.consumption import ConsumptionPool, JobUse, consumption, pool_of
+from scheduler.core.consumption import ConsumptionPool, JobUse, consumption, of_configs
 from scheduler.core.filters import MaintenanceMode
-from scheduler.core.model import JobKey, TaskConfig
+from scheduler.core.model import JobKey
 from scheduler.core.resources import MILLI, NOTHING, Amount, amount_of
 from scheduler.core.states import AGENT_ASSIGNED
 from scheduler.core.update_model import UPDATE_ACTIVE, JobUpdateQuery
@@ -218,34 +218,30 @@ _POOLS: dict[Metric, frozenset[ConsumptionPool]] = {
 
 def totals(context: Context) -> dict[str, Quantity]:
     """What active tasks hold of each metric."""
-    return {metric.value: quantity(_total(context, metric, None)) for metric in Metric}
+    total = _held(context, context.tables.tasks.jobs())
+    return {metric.value: quantity(_of_metric(total, metric)) for metric in Metric}
 
 
 def utilization(context: Context, metric: Metric, role: str | None = None) -> dict[str, Quantity]:
     """By role; of one role, by job."""
     table = context.tables.tasks
     if role is None:
-        found = {name: _total(context, metric, name) for name in sorted(table.roles())}
+        found = {name: _held(context, table.jobs(name)) for name in sorted(table.roles())}
     else:
-        found = {str(key): _held(context, metric, key) for key in table.jobs(role)}
-    return {name: quantity(amount) for name, amount in sorted(found.items()) if amount != NOTHING}
+        found = {str(key): _held(context, [key]) for key in sorted(table.jobs(role), key=str)}
+    amounts = {name: _of_metric(pools, metric) for name, pools in found.items()}
+    return {name: quantity(amount) for name, amount in amounts.items() if amount != NOTHING}
 
 
-def _total(context: Context, metric: Metric, role: str | None) -> Amount:
+def _of_metric(pools: Mapping[ConsumptionPool, Amount], metric: Metric) -> Amount:
     total = NOTHING
-    for key in context.tables.tasks.jobs(role):
-        total = total.plus(_held(context, metric, key))
+    for pool in _POOLS[metric]:
+        total = total.plus(pools.get(pool, NOTHING))
     return total
 
 
-def _held(context: Context, metric: Metric, key: JobKey) -> Amount:
-    """Tasks of one configuration share the object."""
-    counts: dict[int, tuple[TaskConfig, int]] = {}
-    for task in context.tables.tasks.active_of_job(key):
-        config = task.config
-        counts[id(config)] = (config, counts.get(id(config), (config, 0))[1] + 1)
-    total = NOTHING
-    for config, count in counts.values():
-        if pool_of(config, lambda each: is_production(each, context.rules)) in _POOLS[metric]:
-            total = total.plus(amount_of(config.resources).times(count))
-    return total
+def _held(context: Context, jobs: Iterable[JobKey]) -> Mapping[ConsumptionPool, Amount]:
+    """By active tasks alone, whatever their updates and schedules say."""
+    table = context.tables.tasks
+    configs = (task.assigned_task.task for key in jobs for task in table.active_of_job(key))
+    return of_configs(configs, lambda config: is_production(config, context.rules))

@@ -5,7 +5,7 @@ Source: spec/scheduler.md §9.1.
 
 from __future__ import annotations
 
-from scheduler.core.model import TaskConfig, Wire
+from scheduler.core.model import JobKey, TaskConfig, Wire
 from scheduler.core.states import ACTIVE, ScheduleStatus
 from scheduler.service.context import Context, Told
 from scheduler.service.task_queries import bare_config, pending_reason
@@ -32,15 +32,16 @@ def pending_tasks(context: Context) -> list[PendingGroup]:
     """Group by group, as they are tried."""
     groups = context.engine.groups
     members: dict[bytes, list[str]] = {}
-    names: dict[bytes, str] = {}
+    jobs: dict[bytes, JobKey] = {}
     for task in context.tables.tasks.select(TaskQuery(statuses=frozenset({ScheduleStatus.PENDING}))):
-        group = groups.group_of(task.id)
+        task_id = task.assigned_task.task_id
+        group = groups.group_of(task_id)
         if group is not None:
-            members.setdefault(group, []).append(task.id)
-            names.setdefault(group, str(task.config.job))
+            members.setdefault(group, []).append(task_id)
+            jobs[group] = task.config.job
     return [
         PendingGroup(
-            name=names[group],
+            name=str(jobs[group]),
             task_ids=tuple(ids),
             penalty_ms=round(groups.pause_of(group) * 1000),
             reason=pending_reason(context, ids[0]),
@@ -53,12 +54,14 @@ def state(context: Context) -> ClusterState:
     """All active tasks: for programs that simulate a cluster, not for every minute."""
     configs: dict[str, TaskConfig] = {}
     agents: dict[str, list[str]] = {}
-    bare: dict[int, TaskConfig] = {}
+    known: dict[int, tuple[str, TaskConfig]] = {}
     for task in context.tables.tasks.select(TaskQuery(statuses=ACTIVE)):
-        key, agent, config = str(task.instance), task.assigned_task.slave_id, task.config
-        if id(config) not in bare:
-            bare[id(config)] = bare_config(config)
-        configs[key] = bare[id(config)]
-        if agent:
-            agents.setdefault(agent, []).append(key)
+        assigned = task.assigned_task
+        found = known.get(id(assigned.task))
+        if found is None:
+            found = known[id(assigned.task)] = str(assigned.task.job), bare_config(assigned.task)
+        key = f"{found[0]}/{assigned.instance_id}"
+        configs[key] = found[1]
+        if assigned.slave_id:
+            agents.setdefault(assigned.slave_id, []).append(key)
     return ClusterState(task_configs=configs, agents=agents)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pytest
@@ -97,7 +98,8 @@ def test_many_reasons_are_a_short_line() -> None:
     desk = Desk()
     desk.create(config(*[value(f"c{n}", "x") for n in range(8)]))
     for n in range(8):
-        desk.offers(offer(n, **{f"c{m}": "x" for m in range(n)}))
+        attributes: dict[str, Any] = {f"c{m}": "x" for m in range(n)}
+        desk.offers(offer(n, **attributes))
     assert ask(desk).reason.endswith(", …") and len(ask(desk).reason) < 200
     assert len(ask(desk).by_reason) == 8
 
@@ -234,7 +236,8 @@ def furnished(wanted: TaskConfig, hosts: Sequence[Machine]) -> Desk:
     group = desk.engine.groups.group_of(desk.active(0).id)
     assert group is not None
     for number, machine in enumerate(hosts):
-        holder = {"other": instance(99), "group": group, "me": instance(0)}.get(machine.kept_for or "")
+        holders: dict[str | None, bytes | InstanceKey] = {"other": instance(99), "group": group, "me": instance(0)}
+        holder = holders.get(machine.kept_for)
         if holder is not None:
             desk.engine.reservations.reserve(f"a{number}", holder, desk.mono + 600)
     return desk
@@ -265,9 +268,8 @@ def do_to_host(desk: Desk, edit: Edit, number: int, machine: Machine) -> Machine
 
 
 def changed(machine: Machine, **changes: object) -> Machine:
-    fields = {name: getattr(machine, name) for name in Machine.__dataclass_fields__} | changes
-    fields["ports"] = int(fields["ports"])
-    return Machine(**fields)  # type: ignore[arg-type]
+    fields: dict[str, Any] = {name: getattr(machine, name) for name in Machine.__dataclass_fields__} | changes
+    return Machine(**fields | {"ports": int(fields["ports"])})
 
 
 def do_to_task(wanted: TaskConfig, edit: Edit) -> TaskConfig:
@@ -305,7 +307,7 @@ def test_the_smallest_change_lets_it_start(wanted: TaskConfig, hosts: list[Machi
     assert (answer.smallest is None) is (found.smallest is None) is all(each.fits for each in answer.hosts)
     for told, part in ((answer.smallest, found.smallest), (answer.smallest_of_task, found.smallest_of_task)):
         if told is None or part is None:
-            assert told is part is None
+            assert told is None and part is None
             continue
         assert (told.host, told.change, told.reasons) == (part.host, part.change_text, part.reasons)
         assert_it_helps(furnished(wanted, hosts), task.config, part, hosts)
