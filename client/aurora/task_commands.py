@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -46,9 +47,13 @@ class _Running:
             yield line.decode("utf-8", "replace")
 
 
-def run_commands(commands: Sequence[Sequence[str]], at_once: int, say: Callable[[int, str], None]) -> list[int]:
+def run_commands(
+    commands: Sequence[Sequence[str]], at_once: int, say: Callable[[int, str], None], *, shells: bool = False
+) -> list[int]:
     """The exit code of each command, in their order; `say(number, line)` hears what they say.
 
+    `shells`: each gets a process group, so that what it has started ends with it. (ssh may have to ask something on the
+    terminal, which only our own group may.)
     Raises HostError: one can't be started. Whatever is raised, none is left behind.
     """
     codes: dict[int, int] = {}
@@ -58,7 +63,7 @@ def run_commands(commands: Sequence[Sequence[str]], at_once: int, say: Callable[
         try:
             while waiting or running:
                 while waiting and len(running) < at_once:
-                    running.append(_start(selector, *waiting.pop()))
+                    running.append(_start(selector, *waiting.pop(), shells))
                 for key, _ in selector.select():
                     _attend(selector, key.data, key.fd, say)
                 for each in [each for each in running if each.is_silent and each.code is not None]:
@@ -66,7 +71,7 @@ def run_commands(commands: Sequence[Sequence[str]], at_once: int, say: Callable[
                     codes[each.number] = each.code or 0
                     _close(each)
         finally:
-            _end(running)
+            _end(running, shells)
     return [codes[number] for number in range(len(commands))]
 
 
@@ -75,10 +80,15 @@ def shell_code(wait_code: int) -> int:
     return wait_code if wait_code >= 0 else 128 - wait_code
 
 
-def _start(selector: selectors.BaseSelector, number: int, command: Sequence[str]) -> _Running:
+def _start(selector: selectors.BaseSelector, number: int, command: Sequence[str], is_shell: bool) -> _Running:
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            process_group=0 if is_shell else None,
         )
     except OSError as error:
         raise HostError(f"cannot run {command[0]}: {error.strerror}") from error
@@ -107,14 +117,24 @@ def _close(each: _Running) -> None:
     os.close(each.pidfd)
 
 
-def _end(running: Sequence[_Running]) -> None:
+def _end(running: Sequence[_Running], shells: bool) -> None:
     """Politely, then not."""
     for each in running:
-        each.process.terminate()
+        _signal(each, signal.SIGTERM, shells)
     for each in running:
         try:
             each.process.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:
-            each.process.kill()
+            _signal(each, signal.SIGKILL, shells)
             each.process.wait()
         _close(each)
+
+
+def _signal(each: _Running, number: signal.Signals, shells: bool) -> None:
+    """To the command, or to its whole group, as long as the command has not been waited for."""
+    if each.process.returncode is not None:
+        return
+    if shells:
+        os.killpg(each.process.pid, number)
+    else:
+        each.process.send_signal(number)

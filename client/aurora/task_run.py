@@ -10,7 +10,7 @@ import click
 from client.aurora.context import Context
 from client.aurora.exits import Exit
 from client.aurora.options import chosen_argument, verb_options
-from client.aurora.task_access import LIVE, access_options, find_places, parse_words, shell_words
+from client.aurora.task_access import LIVE, access_options, find_places, is_here, parse_words, shell_words
 from client.aurora.task_commands import run_commands
 from client.aurora.task_place import TaskPlace
 from client.job_keys import Chosen, instance_ranges
@@ -61,7 +61,7 @@ def command(context: Context, /, chosen: Chosen, command_line: str, threads: int
         if context.json:
             said[number].append(line)
 
-    codes = run_commands(commands, threads, say)
+    codes = run_commands(commands, threads, say, shells=is_here(cluster))
     missing = sorted(set(chosen.instances or ()) - {place.instance for place in places})
     _tell(context, chosen, places, codes, missing)
     if context.json:

@@ -206,6 +206,21 @@ def test_none_is_left_when_nobody_listens(tmp_path: Path) -> None:
     assert (tmp_path / "ended").exists()
 
 
+def test_what_a_shell_has_started_ends_with_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+
+    def gone(_number: int, _line: str) -> None:
+        raise KeyboardInterrupt
+
+    reader = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    command = f"exec 9> {tmp_path}/alive; (sleep 1000; exit) & echo on; wait"
+    with pytest.raises(KeyboardInterrupt):
+        run_commands([["/bin/sh", "-c", command]], 1, gone, shells=True)
+    os.set_blocking(reader, True)
+    assert os.read(reader, 1) == b""  # nobody has it open any more
+    os.close(reader)
+
+
 def test_what_cannot_be_started() -> None:
     with pytest.raises(HostError, match=r"^cannot run /nowhere/ssh: No such file or directory$"):
         run_commands([["/nowhere/ssh"]], 1, lambda _number, _line: None)
