@@ -20,6 +20,7 @@ from scheduler.main import open_store, whoever
 from scheduler.service import jobs
 from scheduler.service.context import Context, ServiceSettings
 from scheduler.settings import settings_of
+from tests.executor.e2e.aurora import processes_with
 from tests.mesos.conformance.asking import post, until
 from tests.mesos.conformance.target import Target
 
@@ -61,6 +62,19 @@ def configuration(job: Any) -> JobConfiguration:
 
 def key_of(name: str) -> JobKey:
     return JobKey(role="www", environment="test", name=name)
+
+
+def executors_of(task_id: str) -> list[int]:
+    """Pids; not those of the shell that an agent starts it with, nor of a process of the task."""
+    found = []
+    for pid in processes_with(f"MESOS_EXECUTOR_ID=thermos-{task_id}"):
+        try:
+            if b"executor.main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+        except OSError:
+            continue
+    assert found
+    return found
 
 
 class Scheduled:
@@ -157,4 +171,4 @@ class Scheduled:
         return "\n".join(["tasks:", *words, str(self.scheduler.loop.state())])
 
 
-__all__ = ["RUNNING", "PartitionPolicy", "ScheduleStatus", "Scheduled", "job_of", "key_of"]
+__all__ = ["RUNNING", "PartitionPolicy", "ScheduleStatus", "Scheduled", "executors_of", "job_of", "key_of"]

@@ -7,9 +7,8 @@ import signal
 from pathlib import Path
 
 from scheduler.core.states import ScheduleStatus
-from tests.executor.e2e.aurora import processes_with
 from tests.mesos.conformance.target import Target
-from tests.scheduler.e2e.scheduled import Scheduled, job_of, key_of
+from tests.scheduler.e2e.scheduled import Scheduled, executors_of, job_of, key_of
 
 
 async def test_what_ends_is_replaced_or_not(mesos: Target, tmp_path: Path) -> None:
@@ -29,22 +28,12 @@ async def test_a_service_whose_executor_is_killed_is_replaced(mesos: Target, tmp
     async with Scheduled(mesos, tmp_path / "store") as scheduled:
         key = await scheduled.create(job_of("web"))
         (first,) = await scheduled.running(key)
-        executors = [pid for pid in processes_with(f"MESOS_EXECUTOR_ID=thermos-{first.id}") if is_executor(pid)]
-        assert executors
-        for pid in executors:
+        for pid in executors_of(first.id):
             os.kill(pid, signal.SIGKILL)
         await scheduled.until(lambda: scheduled.task(first.id).status not in (ScheduleStatus.RUNNING,), "its end")
         (second,) = await scheduled.running(key)
         assert second.ancestor_id == first.id
         await scheduled.forget()
-
-
-def is_executor(pid: int) -> bool:
-    """Not the shell that an agent starts it with, nor a process of the task."""
-    try:
-        return b"executor.main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 async def test_a_job_that_flaps_is_throttled(mesos: Target, tmp_path: Path) -> None:
