@@ -86,8 +86,11 @@ def _operation(route: Route, body: Mapping[str, Any] | None, answer: Mapping[str
 
 
 def _operation_id(route: Route) -> str:
-    words = [piece.strip("{}") for piece in route.path.removeprefix("/api/v1").split("/") if piece]
-    return "_".join([route.method.lower(), *words]).replace(".", "_")
+    """The original's addresses have `old` in it: some are there twice."""
+    ours = route.path.removeprefix("/api/v1/")
+    words = [piece.strip("{}") for piece in ours.split("/") if piece]
+    kind = ["old"] if ours == route.path else []
+    return "_".join([route.method.lower(), *kind, *words]).replace(".", "_")
 
 
 def _parameters(route: Route) -> Iterable[dict[str, Any]]:
