@@ -120,6 +120,8 @@ def exchange(origin: Origin, method: str, target: str, headers: Mapping[str, str
         raise Broken(f"the connection to {origin} broke: {words_of(error)}") from error
     finally:
         connection.close()
+    if response.length and len(content) <= MOST:
+        raise Broken(f"the connection to {origin} broke in the middle of its answer")
     if len(content) > MOST:
         raise NotTrusted(f"the answer of {origin} is longer than {MOST // 1024 // 1024} MiB")
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
