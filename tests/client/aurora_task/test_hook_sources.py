@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from client.aurora import hook_sources
 from client.aurora.hook_sources import GROUP, SiteHooks, load_site_hooks
 from thermos.errors import ConfigError
 
@@ -24,14 +22,6 @@ class Plugin:
         return args
 hooks = [Api, Command(), Plugin()]
 """
-
-
-class Packaged:
-    def generic_hook(self, *told: object) -> bool:
-        return True
-
-
-A_LIST = [Packaged(), Packaged]
 
 
 @pytest.fixture
@@ -58,17 +48,30 @@ def test_files_of_the_site_and_of_the_user(places: dict[str, str], tmp_path: Pat
     assert names(found.plugins) == ["Plugin", "Plugin"]
 
 
-def test_hooks_of_packages(places: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = {
-        GROUP: [EntryPoint("b", f"{__name__}:Packaged", GROUP), EntryPoint("a", f"{__name__}:A_LIST", GROUP)],
-    }
-    monkeypatch.setattr(hook_sources, "entry_points", lambda group: entries[group])
-    assert names(load_site_hooks(places).api) == ["Packaged"] * 3
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, entries: str) -> None:
+    """A package with these entry points, as an installer leaves it."""
+    info = folder / "house_hooks-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: house-hooks\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n{entries}")
+    monkeypatch.syspath_prepend(str(folder))
 
 
-def test_a_package_that_is_broken_is_named(places: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("audit", "no_such_module:hook", GROUP)
-    monkeypatch.setattr(hook_sources, "entry_points", lambda group: [entry])
+def test_hooks_of_packages(places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "house_hooks.py").write_text(
+        "class One:\n    pre_command = name = None\n    def generic_hook(self, *told): pass\n"
+        "class Two(One): pass\n"
+        "several = [Two(), One]\n"
+    )
+    install(tmp_path, monkeypatch, "b = house_hooks:One\na = house_hooks:several\n")
+    (tmp_path / "home/.aurora/hooks.py").write_text(HOOKS)
+    assert names(load_site_hooks(places).api) == ["Two", "One", "One", "Api"]
+
+
+def test_a_package_that_is_broken_is_named(
+    places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, monkeypatch, "audit = no_such_module:hook\n")
     with pytest.raises(ConfigError, match=r"^cannot load hook audit \(no_such_module:hook\): ModuleNotFoundError: "):
         load_site_hooks(places)
 
