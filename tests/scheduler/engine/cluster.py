@@ -145,10 +145,11 @@ class Master:
         self.connected = True
         self.say_again()
 
-    def progress(self, agent: Agent, task: OnAgent, state: TaskState) -> None:
+    def progress(self, agent: Agent, task: OnAgent, state: TaskState, message: str = "", reason: str = "") -> None:
         """Something happens to a task, and its executor says so."""
         task.state = state
-        status = self._status(task.info.task_id.value, state, agent, uuid=f"u{next(self._ids)}".encode())
+        uuid = f"u{next(self._ids)}".encode()
+        status = self._status(task.info.task_id.value, state, agent, reason, uuid, message)
         task.unacked.append(status)
         if len(task.unacked) == 1:
             self._say(agent, status)
@@ -280,11 +281,18 @@ class Master:
             self.inbox.append(Said(status=status))
 
     def _status(
-        self, task_id: str, state: TaskState, agent: Agent | None, reason: str = "", uuid: bytes = b""
+        self,
+        task_id: str,
+        state: TaskState,
+        agent: Agent | None,
+        reason: str = "",
+        uuid: bytes = b"",
+        message: str = "",
     ) -> TaskStatus:
         return TaskStatus(
             task_id=TaskID(value=task_id),
             state=state,
+            message=message,
             reason=reason,
             agent_id=AgentID(value=agent.id) if agent is not None else None,
             uuid=uuid,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
 
+from mesos.core.messages import TaskState
 from scheduler.core.effects import (
     AcceptInverseOffers,
     AcknowledgeStatus,
@@ -34,7 +35,7 @@ from scheduler.store.tables import Tables, apply, replay
 from scheduler.store.trial import Trial
 from scheduler.turn import Turn
 from tests.scheduler.core.making import SETTINGS
-from tests.scheduler.engine.cluster import Master, Said
+from tests.scheduler.engine.cluster import Agent, Master, Said
 from thermos.clock import Now
 
 T = TypeVar("T")
@@ -243,7 +244,7 @@ class World:
                 assert task.assigned_task.slave_id == info.agent_id.value
         elif isinstance(effect, AcknowledgeStatus):
             task = self.durable.tasks.get(effect.status.task_id.value)
-            told = {state.value: status for state, status in OF_MESOS.items()}[effect.status.state]
+            told = {state.value: status for state, status in OF_MESOS.items()}.get(effect.status.state)
             if task is not None and told in TERMINAL:
                 assert task.status in TERMINAL
             if task is not None and told is S.RUNNING:
@@ -289,6 +290,45 @@ class World:
     def add(self, config: TaskConfig, *instances: int) -> list[ScheduledTask]:
         return self.act(lambda turn: self.engine.insert(turn, config, instances))
 
+    def assigned(self, config: TaskConfig, count: int = 1) -> list[ScheduledTask]:
+        """New tasks that have a host, and whose executors have said nothing yet."""
+        tasks = self.add(config, *range(count))
+        self.offer()
+        return [self.task(task.id) for task in tasks]
+
+    def running(self, config: TaskConfig, count: int = 1) -> list[ScheduledTask]:
+        tasks = self.assigned(config, count)
+        for task in tasks:
+            self.say(task, TaskState.RUNNING)
+        return [self.task(task.id) for task in tasks]
+
+    def offer(self) -> None:
+        """Everything that is free, until nobody wants more."""
+        while True:
+            self.master.offer_all()
+            self.deliver()
+            before = len(self.told(LaunchTasks))
+            self.advance(0.1)
+            launched = self.told(LaunchTasks)
+            if not launched and not before:
+                return
+
+    def say(self, task: ScheduledTask, state: TaskState, message: str = "", reason: str = "") -> None:
+        """Its executor reports it."""
+        agent, there = self.master.where(task.id)
+        assert agent is not None and there is not None
+        self.master.progress(agent, there, state, message, reason)
+        self.deliver()
+
+    def agent_of(self, task: ScheduledTask) -> Agent:
+        agent, _ = self.master.where(task.id)
+        assert agent is not None
+        return agent
+
+    def replacement_of(self, task: ScheduledTask) -> ScheduledTask:
+        (found,) = [each for each in self.tables.tasks.all() if each.ancestor_id == task.id]
+        return found
+
     def wish(self, task_id: str, to: ScheduleStatus, message: str = "") -> None:
         self.act(lambda turn: self.engine.change(turn, task_id, to, message))
 
@@ -298,7 +338,7 @@ class World:
         return found
 
     def told(self, kind: type[T]) -> list[T]:
-        """What was performed of that kind, and forget it."""
-        found = [effect for effect in self.performed if isinstance(effect, kind)]
+        """What was performed of that kind since it was last asked for."""
+        found: list[T] = [effect for effect in self.performed if isinstance(effect, kind)]
         self.performed = [effect for effect in self.performed if not isinstance(effect, kind)]
         return found

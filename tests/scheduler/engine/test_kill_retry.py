@@ -1,0 +1,84 @@
+"""A kill is said again until something is heard of it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from mesos.core.messages import TaskState
+from scheduler.core.backoff import Backoff
+from scheduler.core.effects import KillTask
+from scheduler.core.states import ScheduleStatus
+from scheduler.core.timeouts import TimeoutRules
+from tests.scheduler.engine.harness import World
+from tests.scheduler.engine.making import hear, service, status, world
+
+S = ScheduleStatus
+
+
+def kills(made: World, seconds: float) -> list[float]:
+    """When each was said."""
+    found, until = [], made.mono + seconds
+    while (wake := made.engine.next_wake()) is not None and wake <= until:
+        made.advance(wake - made.mono)
+        found += [made.mono] * len(made.told(KillTask))
+    made.advance(until - made.mono)
+    return found
+
+
+def test_ever_more_seldom_until_it_is_given_up() -> None:
+    made = world(timeouts=TimeoutRules(transient_s=2000, kill_retry=Backoff(15, 300)))
+    (task,) = made.running(service())
+    made.faults.drop_calls = 1.0
+    began = made.mono
+    made.wish(task.id, S.KILLING)
+    assert made.told(KillTask) == [KillTask(task.id, task.assigned_task.slave_id)]
+    said = kills(made, 1999)
+    pauses = [after - before for before, after in pairwise([began, *said])]
+    assert 15 <= pauses[0] <= 30
+    assert all(before <= after <= 2 * before + 1e-6 for before, after in pairwise(pauses))
+    assert max(pauses) == pytest.approx(300)
+    assert made.engine.stats.kill_retries == len(said) >= 8
+    assert kills(made, 5000) == []
+    assert made.task(task.id).status is S.LOST
+
+
+def test_until_it_has_ended() -> None:
+    made = world()
+    (task,) = made.running(service())
+    made.faults.drop_calls = 1.0
+    made.wish(task.id, S.KILLING)
+    hear(made, status(task.id, TaskState.KILLED))
+    made.told(KillTask)
+    assert kills(made, 1000) == []
+
+
+@pytest.mark.parametrize("wish", [S.RESTARTING, S.DRAINING, S.PREEMPTING])
+def test_other_ends_are_said_once(wish: ScheduleStatus) -> None:
+    made = world()
+    (task,) = made.running(service())
+    made.faults.drop_calls = 1.0
+    made.wish(task.id, wish)
+    made.told(KillTask)
+    assert kills(made, 299) == []
+
+
+def test_not_while_there_is_no_master() -> None:
+    made = world()
+    (task,) = made.running(service())
+    made.wish(task.id, S.KILLING)
+    made.disconnect()
+    made.told(KillTask)
+    assert kills(made, 1000) == []
+
+
+def test_it_goes_on_after_a_start() -> None:
+    made = world()
+    (task,) = made.running(service())
+    made.faults.drop_calls = 1.0
+    made.wish(task.id, S.KILLING)
+    made.restart()
+    made.subscribe()
+    made.told(KillTask)
+    assert kills(made, 30)
