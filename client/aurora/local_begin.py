@@ -14,7 +14,7 @@ from client.aurora.local_end import take_down
 from client.aurora.local_entry import register
 from client.aurora.local_look import Look, look
 from client.aurora.local_place import LOGS, STORE, clear_work_dir, make_work_dir, save_plan
-from client.aurora.local_plan import MESOS, OBSERVER, SCHEDULER, LocalPlan, cluster_entry
+from client.aurora.local_plan import CALLED, MESOS, OBSERVER, SCHEDULER, LocalPlan, cluster_entry
 from client.aurora.local_task import last_words, look_at_task, pause, start_task
 from client.render import plural
 from thermos.clock import now
@@ -106,7 +106,7 @@ def _check_progress(plan: LocalPlan, seen: Look) -> None:
             continue
         view = look_at_task(plan)
         said = last_words(view, part.name, _LINES) if view is not None else []
-        lines = [f"cannot start cluster {plan.cluster}: the {part.name} ends again and again", *said]
+        lines = [f"cannot start cluster {plan.cluster}: {CALLED[part.name]} ends again and again", *said]
         raise CommandFailed("\n  ".join([*lines, f"(more in {plan.work_dir}/.logs/{part.name})"]))
 
 
@@ -114,6 +114,6 @@ def _missing(seen: Look) -> str:
     """The first thing that is not there."""
     for part in seen.parts:
         if not part.answers:
-            return f"the {part.name} {part.words}"
+            return f"{CALLED[part.name]} {part.words}"
     waiting = [agent.host for agent in seen.agents if agent.state != "up" or not agent.offered]
     return f"no offer of {', '.join(waiting)} has come"

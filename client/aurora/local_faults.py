@@ -11,7 +11,7 @@ from pathlib import Path
 
 from client.aurora.local_ask import ask_door, ask_json, order
 from client.aurora.local_monkey import Fault, Situation
-from client.aurora.local_plan import MESOS, PARTS, LocalPlan
+from client.aurora.local_plan import CALLED, PARTS, LocalPlan
 from client.aurora.local_task import kill_part, kill_run
 from thermos.core.states import ProcessState
 from thermos.errors import HostError, UserError
@@ -53,7 +53,7 @@ def _at_the_door(plan: LocalPlan, fault: Fault) -> str:
 def _kill_part(plan: LocalPlan, fault: Fault) -> str:
     part = fault.verb.removeprefix("kill-")
     pid = kill_part(plan, part)
-    return f"killed {'the ' if part != MESOS else ''}{part} (pid {pid})"
+    return f"killed {CALLED[part]} (pid {pid})"
 
 
 def _kill_executor(plan: LocalPlan, fault: Fault) -> str:

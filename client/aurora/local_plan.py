@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,9 @@ from thermos.model import LoggerSpec, LogMode, ProcessSpec, TaskSpec
 
 MESOS, SCHEDULER, OBSERVER = "mesos", "scheduler", "observer"
 PARTS = (MESOS, SCHEDULER, OBSERVER)
+
+#: As sentences call them.
+CALLED = {MESOS: "Mesos", SCHEDULER: "the scheduler", OBSERVER: "the observer"}
 
 #: As many as the embedded Mesos takes, and as there are addresses for.
 MAX_AGENTS = 48
@@ -160,6 +163,15 @@ def task_port_ranges(plan: LocalPlan) -> list[tuple[int, int]]:
     if size < 1 or not 1024 <= first <= last <= 65535:
         raise UserError(f"bad range of ports {first}-{last} for {len(plan.hosts)} agents: each needs some of its own")
     return [(first + size * number, first + size * (number + 1) - 1) for number in range(len(plan.hosts))]
+
+
+def check_task_ports(plan: LocalPlan, others: Iterable[LocalPlan]) -> None:
+    """Two clusters give no port to two tasks. Raises UserError."""
+    first, last = plan.task_ports
+    for other in others:
+        if other.cluster != plan.cluster and first <= other.task_ports[1] and other.task_ports[0] <= last:
+            theirs = "{}-{}".format(*other.task_ports)
+            raise UserError(f"ports {theirs} are those of cluster {other.cluster}; choose others: --task-ports")
 
 
 # --- the task

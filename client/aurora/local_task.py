@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from client.aurora.local_plan import ENDING_S, MESOS, LocalPlan, make_task
+from client.aurora.local_plan import CALLED, ENDING_S, MESOS, LocalPlan, make_task
 from client.thermos.daemon import start
 from client.thermos.gc import Remains, remove
 from client.thermos.kill import end_unattended
@@ -104,7 +104,7 @@ def kill_part(plan: LocalPlan, part: str) -> int:
     view = look_at_task(plan)
     run = run_of(view, part) if view is not None else None
     if run is None or run.terminal or not run.pid:
-        raise HostError(f"cannot kill the {part}: it does not run")
+        raise HostError(f"cannot kill {CALLED[part]}: it does not run")
     kill_run(run, Kernel())
     return run.pid
 
@@ -201,7 +201,7 @@ def end_leftovers(plan: LocalPlan) -> None:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SWEEP_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise HostError(f"cannot end what {MESOS} has left in {plan.mesos_dir}: it takes too long") from error
+        raise HostError(f"cannot end what {CALLED[MESOS]} has left in {plan.mesos_dir}: it takes too long") from error
     if done.returncode:
         said = done.stderr.strip().splitlines()
-        raise HostError(f"cannot end what {MESOS} has left: {said[-1] if said else f'exit {done.returncode}'}")
+        raise HostError(f"cannot end what {CALLED[MESOS]} has left: {said[-1] if said else f'exit {done.returncode}'}")

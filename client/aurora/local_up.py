@@ -20,7 +20,7 @@ from client.aurora.local_begin import bring_up
 from client.aurora.local_end import take_down
 from client.aurora.local_entry import check_free
 from client.aurora.local_look import look
-from client.aurora.local_place import DEFAULT_CLUSTER, STORE, load_plan, locked, state_dir
+from client.aurora.local_place import DEFAULT_CLUSTER, STORE, known_clusters, load_plan, locked, state_dir
 from client.aurora.local_plan import (
     MAX_AGENTS,
     TASK_PORTS,
@@ -28,6 +28,7 @@ from client.aurora.local_plan import (
     Ports,
     attributes_of,
     check_cluster,
+    check_task_ports,
     hosts_of,
     plan_json,
     task_port_ranges,
@@ -143,6 +144,7 @@ def command(output: str, **given: Any) -> int:
         files = cluster_files(os.environ)
         check_free(files, cluster)
         plan = make_plan(cluster, given, files[-1])
+        check_task_ports(plan, [other for name in known_clusters() if (other := load_plan(name)) is not None])
         check_ports(plan)
         bring_up(plan, tell)
     if output == "json":
