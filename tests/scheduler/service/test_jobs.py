@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
+from config.schema import Metadata, PartitionPolicy
 from scheduler.core.effects import KillTask, TaskChanged, TasksDeleted
 from scheduler.core.model import Identity, InstanceKey, JobConfiguration, JobKey
 from scheduler.core.states import ScheduleStatus
@@ -17,6 +19,7 @@ from scheduler.service.config_groups import ConfigGroup
 from scheduler.service.refusals import Refusal, RefusalCode
 from scheduler.store.ops import SaveCronJob, SaveJobUpdateEvents
 from tests.scheduler.core.making import JOB, config
+from tests.scheduler.core.test_model import written
 from tests.scheduler.service.desks import RUNNING, Desk, S, job_of, refused
 
 C = RefusalCode
@@ -344,3 +347,28 @@ def test_a_diff_refuses_what_an_update_would_refuse() -> None:
     desk = Desk()
     for wanted, count in ((SERVICE, 0), (structs.replace(SERVICE, tier="gold"), 1)):
         assert refused(lambda c=wanted, n=count: jobs.diff(desk.context, c, n))[0] is C.INVALID_REQUEST  # type: ignore[misc]
+
+
+# --- what clients write ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"service": True, "tier": "preferred", "priority": 3, "contact": "me@example"},
+        {"constraints": {"rack": "limit:1", "dedicated": "www/pool", "os": "!b,a"}},
+        {"metadata": [Metadata(key="k", value="2"), Metadata(key="k", value="1")]},
+        {"partition_policy": PartitionPolicy(reschedule=False)},
+    ],
+)
+def test_what_the_client_makes_of_a_config_is_taken_and_taken_again(more: dict[str, object]) -> None:
+    desk = Desk()
+    asked = msgspec.convert(written(**more), JobConfiguration)
+    kept = jobs.populate(desk.context, asked)
+    assert jobs.populate(desk.context, kept) == kept
+    assert kept.task_config.task_links == {"http": "http://%host%:%port:http%"}
+    made = desk.act(lambda turn: jobs.create_job(desk.context, turn, kept, "jane"))
+    assert made.instances == (0, 1, 2)
+    nothing = jobs.diff(desk.context, asked.task_config, 3)
+    assert (nothing.add, nothing.remove, nothing.update) == ((), (), ())
