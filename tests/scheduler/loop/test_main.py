@@ -1,0 +1,138 @@
+"""The program itself: its flags in all spellings, what it says, its exit codes, a clean stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from scheduler.flags import IGNORED, Flags
+from scheduler.main import _two_dashes, make_command
+from scheduler.store.sqlite_file import FILE_NAME
+
+SCHEDULER = [sys.executable, "-m", "scheduler.main"]
+PATIENCE = 60.0
+
+#: Nobody listens there: these schedulers wait for a master.
+GIVEN = ("--cluster_name=rz1", "--mesos_master_address=127.0.0.1:9", "--http_port=0")
+
+
+def flags(*words: str) -> Flags:
+    """What a command line says."""
+    command = make_command()
+    found: list[Any] = []
+    command.callback = lambda **given: found.append(Flags(**given))
+    command.main(_two_dashes(words), standalone_mode=False)
+    return found[0]  # type: ignore[no-any-return]
+
+
+def test_all_spellings() -> None:
+    wanted = Flags(cluster_name="x", http_port=80, hold_offers_forever=True, partition_aware=False)
+    assert flags("-cluster_name=x", "-http_port=80", "-hold_offers_forever=true", "-partition_aware=false") == wanted
+    assert flags("-cluster_name", "x", "-http_port", "80", "-hold_offers_forever", "-partition_aware", "no") == wanted
+    assert flags("--cluster-name=x", "--http-port=80", "--hold-offers-forever", "--partition-aware=0") == wanted
+    assert flags("-thermos_executor_flags=--nosetuid -x").thermos_executor_flags == "--nosetuid -x"
+
+
+def test_every_flag_has_its_default_and_a_help() -> None:
+    assert flags() == Flags()
+    for field in dataclasses.fields(Flags):
+        assert field.metadata["words"].endswith("."), field.name
+    assert not {field.name for field in dataclasses.fields(Flags)} & set(IGNORED)
+    assert len(set(IGNORED)) == len(IGNORED)
+
+
+def test_old_flags_are_accepted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert flags(*(f"-{name}=1" for name in IGNORED)) == Flags()
+    assert {record.message for record in caplog.records} == {
+        f"ignored: --{name} (it has no meaning here)" for name in IGNORED
+    }
+
+
+def test_a_flag_that_would_protect_is_not_ignored() -> None:
+    for words in (["-http_authentication_mechanism=NEGOTIATE"], ["-kerberos_server_keytab=x"]):
+        with pytest.raises(click.ClickException):
+            flags(*words)
+
+
+@contextmanager
+def running(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A scheduler and its address."""
+    child = subprocess.Popen([*SCHEDULER, *GIVEN, *words], stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    try:
+        for line in child.stderr:
+            if (found := re.search(r"serving cluster rz1 at (\S+)", line)) is not None:
+                break
+        else:
+            raise AssertionError("it ended")
+        yield child, found[1]
+    finally:
+        child.kill()
+        child.wait()
+        child.stderr.close()
+
+
+def complaint(*words: str) -> tuple[int, str]:
+    """Exit code and the last line of one that ends by itself."""
+    done = subprocess.run([*SCHEDULER, *words], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr.rstrip("\n").rpartition("\n")[2]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_and_stops_cleanly_without_a_master(tmp_path: Path, signum: signal.Signals) -> None:
+    with running(f"--store={tmp_path}") as (child, url):
+        with urllib.request.urlopen(f"{url}health") as answer:
+            assert answer.read() == b"OK"
+        child.send_signal(signum)
+        assert child.wait(PATIENCE) == 0
+
+
+def test_a_second_one_on_the_same_store_is_refused(tmp_path: Path) -> None:
+    with running(f"--store={tmp_path}") as (child, _):
+        code, line = complaint(*GIVEN, f"--store={tmp_path}")
+        assert code == 6
+        assert line == (
+            f"aurora_scheduler: cannot use {tmp_path}: another scheduler (pid {child.pid}) uses it; stop that one first"
+        )
+
+
+def test_a_damaged_store_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"this was a store once")
+    code, line = complaint(*GIVEN, f"--store={tmp_path}")
+    assert code == 1
+    assert line.startswith(f"aurora_scheduler: cannot use {tmp_path / FILE_NAME}: file is not a database; stop here")
+    assert (tmp_path / FILE_NAME).read_bytes() == b"this was a store once"
+
+
+def test_wrong_words_are_a_line(tmp_path: Path) -> None:
+    assert complaint("--cluster_name=x") == (2, "aurora_scheduler: --mesos_master_address has to be given")
+    code, line = complaint(*GIVEN, "--backup_interval=5")
+    assert code == 2
+    assert line == (
+        "aurora_scheduler: Invalid value for '--backup_interval': '5' is no duration such as 30secs, 5mins, 1hrs or"
+        " 2days (see `aurora_scheduler --help`)"
+    )
+    tiers = tmp_path / "tiers.json"
+    tiers.write_text("{}")
+    code, line = complaint(*GIVEN, f"--tier_config={tiers}")
+    assert (code, line[:42]) == (3, "aurora_scheduler: cannot use the tiers: Ob")
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with running(f"--store={tmp_path / 'a'}") as (_, url):
+        port = url.rstrip("/").rpartition(":")[2]
+        code, line = complaint(*GIVEN, f"--store={tmp_path / 'b'}", f"--http_port={port}")
+        assert (code, line) == (1, f"aurora_scheduler: cannot listen on 127.0.0.1:{port}: Address already in use")
