@@ -6,7 +6,7 @@ behind it (scheduler.loop), one kind after the other, so that no kill overtakes 
 A call that fails is no error of ours; each has its remedy:
 
     launch        refused, or nobody to call: it never was, LOST. No answer: the master is asked about these tasks soon
-    kill          the engine says it again
+    kill          said again soon, until the master has heard it
     acknowledge   Mesos says the status again
     decline       a new subscription voids all offers
     reconcile     asked again soon, or on the next subscription
@@ -53,8 +53,8 @@ MakeDriver = Callable[[FrameworkID | None, SchedulerListener], SchedulerDriver]
 #: Calls that are under way at a time.
 ABREAST = 64
 
-#: After a call whose fate is unknown, until the master is asked: whatever was on its way has arrived then.
-ASK_AFTER_S = 10.0
+#: After a call that failed, until it is made good: whatever was on its way has arrived then.
+RETRY_AFTER_S = 10.0
 
 #: Before a framework's id that could not be stored is tried again.
 AGAIN_AFTER_S = 5.0
@@ -86,7 +86,8 @@ class MesosLink:
         self._stopping = False
         self._again = asyncio.Event()  # nobody waits longer
         self._unsure: dict[str, str | None] = {}  # tasks whose fate is to be asked for
-        self._asking: Cancellable | None = None
+        self._unkilled: dict[str, KillTask] = {}  # what nobody has heard
+        self._retrying: Cancellable | None = None
         self._complaining: Cancellable | None = None
         loop.describe_mesos = self.state
 
@@ -102,7 +103,7 @@ class MesosLink:
             for task in done:
                 task.result()
         finally:
-            for timer in (self._asking, self._complaining):
+            for timer in (self._retrying, self._complaining):
                 if timer is not None:
                     timer.cancel()
             for task in (performing, subscribing):
@@ -227,8 +228,7 @@ class MesosLink:
             case LaunchTasks():
                 await self._launch(effect)
             case KillTask():
-                agent = AgentID(value=effect.agent_id) if effect.agent_id is not None else None
-                await self._call(api.kill(TaskID(value=effect.task_id), agent))
+                await self._kill(effect)
             case AcknowledgeStatus():
                 if effect.status.uuid and effect.status.agent_id is not None:
                     await self._call(api.acknowledge(effect.status))
@@ -253,6 +253,18 @@ class MesosLink:
             _log.warning("%s; the master will be asked about %d tasks", error, len(effect.tasks))
             self._ask_later((task.task_id.value, task.agent_id.value) for task in effect.tasks)
 
+    async def _kill(self, effect: KillTask) -> None:
+        """Once it was told, it is wanted for good."""
+        try:
+            agent = AgentID(value=effect.agent_id) if effect.agent_id is not None else None
+            await self._send(api.kill(TaskID(value=effect.task_id), agent))
+        except (NotSubscribed, CallFailed) as error:
+            _log.info("%s", error)
+            self._unkilled[effect.task_id] = effect
+            self._retry_later()
+        except CallRefused as error:
+            _log.warning("%s", error)
+
     async def _reconcile(self, effect: ReconcileTasks) -> None:
         try:
             tasks = [(TaskID(value=task), AgentID(value=at) if at else None) for task, at in effect.tasks]
@@ -276,14 +288,26 @@ class MesosLink:
 
     def _ask_later(self, tasks: Iterable[tuple[str, str | None]]) -> None:
         self._unsure.update(tasks)
-        if self._asking is None and self._unsure:
-            self._asking = self._timers.call_later(ASK_AFTER_S, self._ask)
+        if self._unsure:
+            self._retry_later()
 
-    def _ask(self) -> None:
-        """Of those that are still thought to be on an agent, the engine knows which."""
-        self._asking = None
-        unsure, self._unsure = self._unsure, {}
-        self._loop.post(lambda turn: self._engine.reconcile(turn, list(unsure)))
+    def _retry_later(self) -> None:
+        if self._retrying is None:
+            self._retrying = self._timers.call_later(RETRY_AFTER_S, self._retry)
+
+    def _retry(self) -> None:
+        """Of the tasks that are still thought to be on an agent, the engine knows which."""
+        self._retrying = None
+        unsure, self._unsure = list(self._unsure), {}
+        kills, self._unkilled = list(self._unkilled.values()), {}
+
+        def decide(turn: Turn) -> None:
+            if unsure:
+                self._engine.reconcile(turn, unsure)
+            for kill in kills:
+                turn.tell(kill)
+
+        self._loop.post(decide)
 
     # -- being looked at
 

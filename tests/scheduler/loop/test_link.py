@@ -35,7 +35,7 @@ from scheduler.core.effects import (
 )
 from scheduler.engine import Engine
 from scheduler.lifecycle import LifecycleState
-from scheduler.mesos_link import AGAIN_AFTER_S, ASK_AFTER_S, MesosLink, alike
+from scheduler.mesos_link import AGAIN_AFTER_S, RETRY_AFTER_S, MesosLink, alike
 from scheduler.store.journal import StoreError
 from scheduler.store.ops import SaveFrameworkId
 from scheduler.turn import Turn
@@ -376,30 +376,42 @@ async def test_launches_of_unknown_fate_are_asked_for() -> None:
         await linked.subscribe()
         linked.driver.failures["ACCEPT"] = [CallFailed("no answer"), CallFailed("no answer")]
         await linked.perform(launching("a"), launching("b"))
-        linked.world.advance(ASK_AFTER_S - 1)
+        linked.world.advance(RETRY_AFTER_S - 1)
         assert linked.engine.heard[-1] == ("registered", "F1", False)
         linked.world.advance(1.0)
         assert linked.engine.heard[-1] == ("reconcile", "a", "b")  # one question for both
         linked.driver.failures["RECONCILE"] = [CallFailed("no answer"), NotSubscribed("no master")]
         await linked.perform(ReconcileTasks((("a", "S1"),)), ReconcileTasks((("b", "S1"),)))
-        linked.world.advance(ASK_AFTER_S)
+        linked.world.advance(RETRY_AFTER_S)
         assert linked.engine.heard[-1] == ("reconcile", "a")  # the next subscription asks for the other
+
+
+async def test_a_kill_is_said_until_the_master_hears_it() -> None:
+    async with Linked() as linked:
+        await linked.subscribe()
+        linked.driver.failures["KILL"] = [NotSubscribed("no master"), CallFailed("no answer"), CallFailed("no answer")]
+        assert len(await linked.perform(KillTask("a", "S1"), KillTask("b"))) == 2
+        for heard in (["a", "b"], ["a"], []):
+            before = len(linked.driver.calls)
+            linked.world.advance(RETRY_AFTER_S)
+            await linked.world.settle()
+            calls = linked.driver.calls[before:]
+            assert [call.kill.task_id.value for call in calls if call.kill is not None] == heard
 
 
 async def test_other_calls_may_fail() -> None:
     async with Linked() as linked:
         await linked.subscribe()
         heard = list(linked.engine.heard)
-        for kind in ("KILL", "ACKNOWLEDGE", "DECLINE", "ACCEPT_INVERSE_OFFERS"):
+        for kind in ("ACKNOWLEDGE", "DECLINE", "ACCEPT_INVERSE_OFFERS"):
             linked.driver.failures[kind] = [CallFailed("no answer")]
         calls = await linked.perform(
-            KillTask("a"),
             AcknowledgeStatus(status_of("a")),
             DeclineOffers((OfferID(value="O2"),), 7.0),
             AcceptInverseOffers((OfferID(value="I1"),)),
         )
         linked.world.advance(100.0)
-        assert (len(calls), linked.engine.heard) == (4, heard)
+        assert (len(calls), linked.engine.heard) == (3, heard)
 
 
 async def test_what_was_decided_is_done_before_the_end() -> None:
