@@ -19,6 +19,8 @@ import msgspec
 from scheduler.api.openapi import openapi_document
 from scheduler.api.routes import Way
 from scheduler.api.table import ROUTES
+from scheduler.core.validation import Rules
+from scheduler.service.context import ServiceSettings
 from tests.scheduler.api.schemas import Schemas
 from tests.scheduler.api.served import JOB, Served, job, run, serving
 from tests.scheduler.core import making
@@ -189,7 +191,8 @@ def test_thousands_of_requests() -> None:
     reached: Counter[str] = Counter()
 
     async def test() -> None:
-        async with serving() as s:
+        rules = Rules(max_tasks_per_job=20)
+        async with serving(service=ServiceSettings(cluster="rz1", rules=rules)) as s:
             await something_there(s)
 
             async def send() -> None:
