@@ -171,14 +171,15 @@ class Engine:
     # --- Mesos ------------------------------------------------------------------------------------------------------
 
     def registered(self, turn: Turn, framework_id: str, again: bool) -> None:
-        """Subscribed. `again`: not for the first time, so that something may have been said to nobody."""
+        """Subscribed; `again`: not for the first time. What was said in between, or before the start, was said to
+        nobody: tasks that have an agent are asked about at once."""
         if self.tables.framework_id != framework_id:
             turn.apply(SaveFrameworkId(framework_id=framework_id))
         self.is_registered = True
         self.stats.reregistrations += again
         self.book.disconnected()
         known = any(self.tables.tasks.count(status) for status in AGENT_ASSIGNED)
-        self._asking.subscribed(turn.now.mono, at_once=again or known)
+        self._asking.subscribed(turn.now.mono, at_once=known)
 
     def disconnected(self, now: Now) -> None:
         """Offers are void; nothing is declared lost before somebody can say how it is."""

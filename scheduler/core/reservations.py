@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scheduler.core.deadlines import Deadlines
 from scheduler.core.model import InstanceKey
 
 
@@ -29,6 +30,8 @@ class Reservations:
     def __init__(self) -> None:
         self._by_agent: dict[str, Reservation] = {}
         self._by_instance: dict[InstanceKey, str] = {}
+        self._by_group: dict[bytes, dict[str, None]] = {}
+        self._until: Deadlines[str] = Deadlines()
 
     def __len__(self) -> int:
         return len(self._by_agent)
@@ -36,20 +39,29 @@ class Reservations:
     def reserve(self, agent: str, holder: bytes | InstanceKey, until: float) -> None:
         self.release(agent)
         if isinstance(holder, InstanceKey):
-            former = self._by_instance.get(holder)
-            if former is not None:
-                self.release(former)
+            self.release_instance(holder)
             self._by_instance[holder] = agent
+        else:
+            self._by_group.setdefault(holder, {})[agent] = None
         self._by_agent[agent] = Reservation(agent, holder, until)
+        self._until.set(agent, until)
 
     def release(self, agent: str) -> None:
         gone = self._by_agent.pop(agent, None)
-        if gone is not None and isinstance(gone.holder, InstanceKey):
+        if gone is None:
+            return
+        self._until.cancel(agent)
+        if isinstance(gone.holder, InstanceKey):
             del self._by_instance[gone.holder]
+            return
+        agents = self._by_group[gone.holder]
+        del agents[agent]
+        if not agents:
+            del self._by_group[gone.holder]
 
     def release_group(self, group: bytes) -> None:
         """A task of it is PENDING no more."""
-        for agent in [agent for agent, held in self._by_agent.items() if held.holder == group]:
+        for agent in list(self._by_group.get(group, ())):
             self.release(agent)
 
     def release_instance(self, instance: InstanceKey) -> None:
@@ -58,11 +70,11 @@ class Reservations:
             self.release(agent)
 
     def expire(self, now: float) -> None:
-        for agent in [agent for agent, held in self._by_agent.items() if held.until <= now]:
+        for agent in self._until.due(now, len(self._until)):
             self.release(agent)
 
     def next_wake(self) -> float | None:
-        return min((held.until for held in self._by_agent.values()), default=None)
+        return self._until.next_wake()
 
     def agent_of(self, instance: InstanceKey) -> str | None:
         return self._by_instance.get(instance)

@@ -28,7 +28,8 @@ from scheduler.core.effects import (
     TasksDeleted,
 )
 from scheduler.core.model import ScheduledTask, TaskConfig
-from scheduler.core.states import AGENT_ASSIGNED, OF_MESOS, TERMINAL, ScheduleStatus
+from scheduler.core.states import AGENT_ASSIGNED, OF_MESOS, TERMINAL, TRANSIENT, ScheduleStatus
+from scheduler.core.timeouts import Timer, gives_up_after_s
 from scheduler.engine import Engine, EngineSettings
 from scheduler.store.ops import Op
 from scheduler.store.tables import Tables, apply, replay
@@ -268,10 +269,26 @@ class World:
         pending = {task.id for task in tasks if task.status is S.PENDING}
         assert self.engine.groups.tasks == len(pending)
         assert all(self.engine.groups.group_of(task_id) is not None for task_id in pending)
+        assert len(self.engine._ended) == sum(task.status in TERMINAL for task in tasks)
         self._check_counts(tasks)
+        self._check_timers(tasks)
         self.master.check_hosts()
         if not self.flights:
             assert replay(self.journal) == self.tables == self.durable
+
+    def _check_timers(self, tasks: Sequence[ScheduledTask]) -> None:
+        """A task has those of its state, and there are no others."""
+        expected = 0
+        for task in tasks:
+            wanted = {
+                Timer.THROTTLE_END: task.status is S.THROTTLED,
+                Timer.TIME_OUT: task.status in TRANSIENT,
+                Timer.KILL_RETRY: task.status is S.KILLING,
+                Timer.GIVE_UP: task.status is S.PARTITIONED and gives_up_after_s(task.config) is not None,
+            }
+            assert {timer: self.engine._timers.of(task.id, timer) is not None for timer in Timer} == wanted
+            expected += sum(wanted.values())
+        assert len(self.engine._timers) == expected
 
     def _check_counts(self, tasks: Sequence[ScheduledTask]) -> None:
         there = [task for task in tasks if task.status in AGENT_ASSIGNED]

@@ -108,6 +108,19 @@ def test_who_waits_has_a_reason_until_he_does_not() -> None:
     assert len(made.engine.refusals) == 0 and made.engine.waiting(task.id) is None
 
 
+def test_a_group_of_which_all_that_were_tried_have_a_host_is_refused_no_more() -> None:
+    made = world(agents=1, groups=GroupRules(penalty=Backoff(0.5, 1.0), tasks_per_attempt=1))
+    one, two = made.add(service(), 0, 1)
+    made.advance(20)
+    made.master.offer_all()
+    made.deliver()
+    placed_at = made.mono
+    made.advance(2)
+    assert [made.task(task.id).status for task in (one, two)] == [S.ASSIGNED, S.PENDING]
+    standing = made.engine.waiting(two.id)
+    assert standing is not None and standing.since >= placed_at
+
+
 def test_a_second_offer_of_an_agent_gives_both_back() -> None:
     made = world(agents=0)
     made.act(lambda turn: made.engine.offers(turn, [offer(0), offer(1, agent="a00000"), offer(2)]))
@@ -159,8 +172,12 @@ def test_limits_follow_tasks_and_attributes() -> None:
     agent.rack = "r9"
     made.master.disconnect()
     made.subscribe(again=True)
+    for task in list(made.tables.tasks.all()):
+        if task.status is S.PENDING:
+            made.wish(task.id, S.KILLING)
     made.offer()
-    assert [spread(job, "rack", rack) for rack in ("r0", "r1", "r9")] == [1, 1, 1]
+    assert sorted(spread(job, "rack", rack) for rack in ("r0", "r1")) == [0, 1]
+    assert spread(job, "rack", "r9") == 1
 
 
 def test_a_kept_agent_is_free_when_its_task_waits_no_more() -> None:
