@@ -145,6 +145,8 @@ def _asks_for(dedicated: Constraint, host: HostView) -> bool:
 
 def _maintenance(config: TaskConfig, host: HostView, counts: Counts, now_wall: float) -> Iterator[Edit]:
     """Asked of the filter itself, with a task that has no other wishes."""
+    if host.mode is MaintenanceMode.NONE and host.unavailable_from is None:
+        return
     bare = HostView({}, NOTHING, host.mode, host.unavailable_from)
     for veto in filter_host(TaskConfig(job=config.job), NOTHING, bare, counts, now_wall):
         yield Edit(EditKind.END_MAINTENANCE, "once the maintenance of the host is over", veto.score)
@@ -192,10 +194,9 @@ def _changed(constraint: Constraint, to: TaskConstraint) -> Constraint:
 
 
 def _resources(wanted: Wanted, there: Amount) -> Iterator[Edit]:
-    own = dict(wanted.task.items())
     for kind, missing in shortfalls(wanted.total, there):
         score = vetoes.insufficient(kind, missing).score
-        left = own[kind] - missing
+        left = dict(wanted.task.items())[kind] - missing
         may_be_none = kind in (ResourceType.PORTS, ResourceType.GPUS)
         if left > 0 or (left == 0 and may_be_none):
             text = f"with {kind.label} at most {_said(kind, left)} ({_said(kind, missing)} less)"

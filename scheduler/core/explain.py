@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from scheduler.core import edits
 from scheduler.core.allocate import Wanted
 from scheduler.core.edits import Edit
-from scheduler.core.filters import Counts, filter_host
+from scheduler.core.filters import Counts, HostView, filter_host
 from scheduler.core.host_offer import HostOffer
 from scheduler.core.model import TaskConfig
 from scheduler.core.vetoes import Veto, total_score
@@ -53,6 +53,11 @@ class HostAnswer:
         return not self.reasons
 
     @property
+    def is_up_to_owner(self) -> bool:
+        """All that is needed is a change of the job."""
+        return all(edit.kind.is_of_task for edit in self.change)
+
+    @property
     def distance(self) -> tuple[int, int, str]:
         """What is nearest to a fit is least."""
         return sum(edit.score for edit in self.change), len(self.change), self.host
@@ -83,7 +88,7 @@ class Explanation:
     @property
     def smallest_of_task(self) -> HostAnswer | None:
         """The same, of hosts where a change of the job alone would do."""
-        able = (a for a in self.hosts if not a.fits and all(edit.kind.is_of_task for edit in a.change))
+        able = (answer for answer in self.hosts if not answer.fits and answer.is_up_to_owner)
         return min(able, key=_distance, default=None)
 
     @property
@@ -107,7 +112,8 @@ class Tally:
         self._fits = False
 
     def add(self, offer: HostOffer, counts: Counts, now_wall: float) -> None:
-        vetoes, reasons = _refusal(self._asked, offer, counts, now_wall)
+        view = _view(self._asked, offer)
+        vetoes, reasons = _refusal(self._asked, view, self._asked.may_use(offer.agent), counts, now_wall)
         self._reasons.update(reasons)
         self._vetoes[tuple(vetoes)] += 1
         self._fits = self._fits or not reasons
@@ -144,28 +150,32 @@ def _pending_reason(fits: bool, nearest: tuple[Veto, ...], by_reason: Mapping[st
     return next(iter(by_reason), NO_OFFERS)
 
 
-def _refusal(asked: Asked, offer: HostOffer, counts: Counts, now_wall: float) -> tuple[list[Veto], list[str]]:
+def _view(asked: Asked, offer: HostOffer) -> HostView:
+    return offer.view(asked.wanted is not None and asked.wanted.is_revocable)
+
+
+def _refusal(
+    asked: Asked, view: HostView, may_use: bool, counts: Counts, now_wall: float
+) -> tuple[list[Veto], list[str]]:
     """The vetoes, and all reasons."""
-    wanted = asked.wanted
-    if wanted is None:
-        found, reasons = [], [NO_EXECUTOR]
-    else:
-        found = filter_host(asked.config, wanted.total, offer.view(wanted.is_revocable), counts, now_wall)
+    found, reasons = list[Veto](), [NO_EXECUTOR]
+    if asked.wanted is not None:
+        found = filter_host(asked.config, asked.wanted.total, view, counts, now_wall)
         reasons = [veto.text for veto in found]
-    if not asked.may_use(offer.agent):
+    if not may_use:
         reasons.insert(0, RESERVED)
     return found, reasons
 
 
 def _answer(asked: Asked, offer: HostOffer, counts: Counts, now: float, now_wall: float) -> HostAnswer:
-    found, reasons = _refusal(asked, offer, counts, now_wall)
+    view, may_use = _view(asked, offer), asked.may_use(offer.agent)
+    found, reasons = _refusal(asked, view, may_use, counts, now_wall)
     change: tuple[Edit, ...] = ()
     if asked.wanted is None:
         change = (edits.CONFIGURE,)
     elif found:
-        view = offer.view(asked.wanted.is_revocable)
         change = edits.edits_for(asked.config, asked.wanted, view, counts, now_wall)
-    if not asked.may_use(offer.agent):
+    if not may_use:
         change = (edits.RELEASE, *change)
     return HostAnswer(
         host=offer.host,

@@ -26,18 +26,11 @@ class ResourceType(Enum):
     PORTS = ("ports", "ports", 1000)
     GPUS = ("GPU", "gpus", 4)
 
-    @property
-    def label(self) -> str:
-        return self.value[0]
-
-    @property
-    def mesos_name(self) -> str:
-        return self.value[1]
-
-    @property
-    def scaling_range(self) -> int:
-        """In this type's own unit (thousandths of a core, MB, ports, gpus)."""
-        return self.value[2]
+    def __init__(self, label: str, mesos_name: str, scaling_range: int) -> None:
+        """`scaling_range` in this type's own unit (thousandths of a core, MB, ports, gpus)."""
+        self.label = label
+        self.mesos_name = mesos_name
+        self.scaling_range = scaling_range
 
 
 class Amount(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +98,13 @@ def amount_of(resources: Iterable[Resource]) -> Amount:
 
 def shortfalls(wanted: Amount, there: Amount) -> Iterator[tuple[ResourceType, int]]:
     """What is missing, and how much of it."""
-    for (kind, needs), (_, has) in zip(wanted.items(), there.items(), strict=True):
-        if needs > has:
-            yield kind, needs - has
+    if wanted.milli_cpus > there.milli_cpus:
+        yield ResourceType.CPUS, wanted.milli_cpus - there.milli_cpus
+    if wanted.ram_mb > there.ram_mb:
+        yield ResourceType.RAM_MB, wanted.ram_mb - there.ram_mb
+    if wanted.disk_mb > there.disk_mb:
+        yield ResourceType.DISK_MB, wanted.disk_mb - there.disk_mb
+    if wanted.ports > there.ports:
+        yield ResourceType.PORTS, wanted.ports - there.ports
+    if wanted.gpus > there.gpus:
+        yield ResourceType.GPUS, wanted.gpus - there.gpus

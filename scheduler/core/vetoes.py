@@ -24,13 +24,9 @@ class VetoType(Enum):
     LIMIT_NOT_SATISFIED = (10_000, False)
     INSUFFICIENT_RESOURCES = (1_000, True)
 
-    @property
-    def weight(self) -> int:
-        return self.value[0]
-
-    @property
-    def is_static(self) -> bool:
-        return self.value[1]
+    def __init__(self, weight: int, is_static: bool) -> None:
+        self.weight = weight
+        self.is_static = is_static
 
 
 @dataclass(frozen=True, slots=True)

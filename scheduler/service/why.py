@@ -8,7 +8,7 @@ Source: spec/scheduler.md §3.2, §13.5 (23).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from scheduler.core.explain import NO_OFFERS, Explanation, HostAnswer
 from scheduler.core.model import InstanceKey, ScheduledTask
@@ -101,6 +101,7 @@ def _of_pending(context: Context, task: ScheduledTask, now: Now, hosts: int) -> 
         attempts=attempts,
         next_attempt_s=next_attempt_s,
         found=found,
+        nearest=nearest,
         hosts=tuple(_host(answer) for answer in nearest[:hosts]),
     )
 
@@ -158,8 +159,10 @@ def _answer(
     attempts: int = 0,
     next_attempt_s: float | None = None,
     found: Explanation = Explanation(()),  # noqa: B008
+    nearest: Sequence[HostAnswer] = (),
     hosts: tuple[WhyHost, ...] = (),
 ) -> WhyAnswer:
+    refusing = [answer for answer in nearest if not answer.fits]
     event = next((event for event in reversed(task.task_events) if event.status is task.status), None)
     return WhyAnswer(
         task_id=task.id,
@@ -172,7 +175,7 @@ def _answer(
         host_count=len(found.hosts),
         fitting=tuple(found.fitting),
         by_reason=dict(found.by_reason),
-        smallest=_change(found.smallest),
-        smallest_of_task=_change(found.smallest_of_task),
+        smallest=_change(next(iter(refusing), None)),
+        smallest_of_task=_change(next((answer for answer in refusing if answer.is_up_to_owner), None)),
         hosts=hosts,
     )
