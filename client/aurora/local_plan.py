@@ -225,6 +225,7 @@ def scheduler_words(plan: LocalPlan) -> list[str]:
         f"--executor_user={plan.user}",
         "--thermos_executor_flags=--nosetuid",
         "--offer_filter_duration=1secs",
+        "--max_schedule_penalty=5secs",
         "--max_reschedule_task_delay_on_startup=1secs",
         "--initial_flapping_task_delay=5secs",
         "--max_flapping_task_delay=1mins",
