@@ -17,9 +17,6 @@ from scheduler.core.validation import Rules
 from scheduler.engine import Engine
 from scheduler.store.tables import Tables
 
-#: Who asks where nobody has to say who he is.
-UNSECURE = "UNSECURE"
-
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:

@@ -116,7 +116,7 @@ class Desk:
     def begin_update(
         self, job: JobKey = JOB, before: tuple[InstanceTaskConfig, ...] = (), after: InstanceTaskConfig | None = None
     ) -> JobUpdateKey:
-        key = JobUpdateKey(job=job, id="u1")
+        key = JobUpdateKey(job=job, id=f"u{len(self.tables.updates)}")
         instructions = JobUpdateInstructions(settings=JobUpdateSettings(), initial_state=before, desired_state=after)
         summary = JobUpdateSummary(key=key, user="jane")
         event = JobUpdateEvent(status=JobUpdateStatus.ROLLING_FORWARD, timestamp_ms=1)
@@ -125,6 +125,10 @@ class Desk:
             SaveJobUpdateEvents(key=key, events=(event,)),
         )
         return key
+
+    def end_update(self, key: JobUpdateKey) -> None:
+        ended = JobUpdateEvent(status=JobUpdateStatus.ABORTED, timestamp_ms=2)
+        self.apply(SaveJobUpdateEvents(key=key, events=(ended,)))
 
 
 def job_of(wanted: TaskConfig, count: int = 1, **more: Any) -> JobConfiguration:

@@ -12,12 +12,11 @@ from config.schema import Metadata, PartitionPolicy
 from scheduler.core.effects import KillTask, TaskChanged, TasksDeleted
 from scheduler.core.model import Identity, InstanceKey, JobConfiguration, JobKey
 from scheduler.core.states import ScheduleStatus
-from scheduler.core.update_model import JobUpdateEvent, JobUpdateStatus
 from scheduler.core.validation import Rules
 from scheduler.service import jobs
 from scheduler.service.config_groups import ConfigGroup
 from scheduler.service.refusals import Refusal, RefusalCode
-from scheduler.store.ops import SaveCronJob, SaveJobUpdateEvents
+from scheduler.store.ops import SaveCronJob
 from tests.scheduler.core.making import JOB, config
 from tests.scheduler.core.test_model import written
 from tests.scheduler.service.desks import RUNNING, Desk, S, job_of, refused
@@ -129,8 +128,7 @@ def test_an_active_update_refuses_all_wishes_until_it_has_ended() -> None:
     )
     assert [refused(wish) for wish in wishes] == [UPDATING] * 5
     assert desk.create(config(job=other)).instances == (0,)
-    ended = JobUpdateEvent(status=JobUpdateStatus.ABORTED, timestamp_ms=2)
-    desk.apply(SaveJobUpdateEvents(key=key, events=(ended,)))
+    desk.end_update(key)
     assert add(desk, 0, 1).instances == (2,)
     assert kill(desk, 0).instances == (0,)
 
