@@ -28,8 +28,9 @@ from scheduler.settings import Settings, Whoever, settings_of
 from scheduler.store.journal import Fenced, StoreInUse
 from scheduler.store.sqlite_journal import SqliteJournal
 from scheduler.store.store import Store
+from scheduler.teardown import tear_down
 from scheduler.web_server import is_loopback
-from thermos.errors import Bug, Exit, ThermosError
+from thermos.errors import Bug, Exit, ThermosError, UserError
 from thermos.version import VERSION
 
 PROGRAM = "aurora_scheduler"
@@ -107,6 +108,12 @@ def make_command() -> click.Command:
         )
         for name in IGNORED
     ]
+    parameters += [
+        click.Option(
+            ["--teardown_framework"], is_flag=True, help="End the framework and ALL ITS TASKS, and nothing else."
+        ),
+        click.Option(["--yes"], is_flag=True, help="With --teardown_framework: ask nothing."),
+    ]
     command = _Command(
         name=PROGRAM,
         params=parameters,
@@ -127,13 +134,27 @@ def _two_dashes(words: Sequence[str]) -> list[str]:
     return [f"-{word}" if re.match(r"-[a-z][\w-]+(=|$)", word) else word for word in words]
 
 
-def _serve(**given: Any) -> None:
+def _serve(teardown_framework: bool, yes: bool, **given: Any) -> None:
     settings = settings_of(Flags(**given), whoever())
+    if teardown_framework:
+        _tear_down(settings, confirmed=yes)
+        return
     if settings.users is None and not is_loopback(settings.flags.ip):
         where = f"{settings.flags.ip}:{settings.flags.http_port}"
         _log.warning("everybody who can reach %s may change everything; see --http_authentication_mechanism", where)
     raise_file_limit()
     asyncio.run(serve(settings, open_store(settings)))
+
+
+def _tear_down(settings: Settings, *, confirmed: bool) -> None:
+    """Raises UserError for who is not sure."""
+    store = open_store(settings)
+    if not confirmed:
+        text = f"This ends the framework and all tasks of cluster {settings.cluster} at once. Type its name"
+        if click.prompt(text, err=True, default="", show_default=False) != settings.cluster:
+            raise UserError("nothing is torn down: that was not the cluster's name")
+    framework = asyncio.run(tear_down(settings, store))
+    _log.info("framework %s and its tasks are no more" if framework else "there is no framework%s", framework or "")
 
 
 def whoever() -> Whoever:

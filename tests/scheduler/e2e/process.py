@@ -46,6 +46,12 @@ class SchedulerProcess:
         self.framework = (await self._said(r"registered as framework (\S+)")).group(1)
         return self
 
+    async def run(self) -> tuple[int, list[str]]:
+        """Of one that ends by itself: its exit code, and what it said."""
+        self.child = await asyncio.create_subprocess_exec(*self._command, stderr=asyncio.subprocess.PIPE, cwd=ROOT)
+        await self._read()
+        return await self.child.wait(), self.lines
+
     async def __aexit__(self, *exc: object) -> None:
         if self.child.returncode is None:
             self.child.send_signal(signal.SIGTERM)

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from scheduler.core.states import ScheduleStatus
-from tests.executor.e2e.aurora import processes_with
+from tests.executor.e2e.aurora import nothing_is_left, processes_with
 from tests.mesos.conformance.target import Target
 from tests.scheduler.e2e.process import SchedulerProcess
 from tests.scheduler.e2e.scheduled import Scheduled, executors_of, job_of
@@ -59,6 +59,21 @@ async def test_killed_while_it_launches(mesos: Target, tmp_path: Path) -> None:
         ids = await after.running(key, 6)
         assert sorted(ids) == list(range(6))
         assert [len(sleepers(task_id)) for task_id in ids.values()] == [1] * 6
+        await after.forget()
+
+
+async def test_a_teardown_ends_all_and_the_next_scheduler_begins_anew(mesos: Target, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    async with SchedulerProcess(mesos, store) as before:
+        key = await before.create(job_of("web", "exec sleep 1000; : {{thermos.task_id}}"))
+        ids = await before.running(key, 1)
+    assert sleepers(ids[0])  # an ordinary end ends no task
+    code, lines = await SchedulerProcess(mesos, store, "--teardown_framework", "--yes").run()
+    assert (code, lines[-1]) == (0, f"aurora_scheduler: framework {before.framework} and its tasks are no more")
+    await nothing_is_left(f"thermos-{ids[0]}")
+    async with SchedulerProcess(mesos, store) as after:
+        assert after.framework != before.framework
+        await after.running(key, 1, until=lambda found: found != ids)
         await after.forget()
 
 

@@ -31,7 +31,11 @@ def flags(*words: str) -> Flags:
     """What a command line says."""
     command = make_command()
     found: list[Any] = []
-    command.callback = lambda **given: found.append(Flags(**given))
+
+    def take(teardown_framework: bool, yes: bool, **given: Any) -> None:
+        found.append(Flags(**given))
+
+    command.callback = take
     command.main(_two_dashes(words), standalone_mode=False)
     return found[0]  # type: ignore[no-any-return]
 
@@ -129,6 +133,15 @@ def test_wrong_words_are_a_line(tmp_path: Path) -> None:
     tiers.write_text("{}")
     code, line = complaint(*GIVEN, f"--tier_config={tiers}")
     assert (code, line[:42]) == (3, "aurora_scheduler: cannot use the tiers: Ob")
+
+
+def test_a_teardown_that_is_not_meant_or_not_possible(tmp_path: Path) -> None:
+    words = [*SCHEDULER, *GIVEN, f"--store={tmp_path}", "--teardown_framework"]
+    done = subprocess.run(words, input="rz2\n", capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("aurora_scheduler: nothing is torn down: that was not the cluster's name\n")
+    code, line = complaint(*GIVEN, f"--store={tmp_path}", "--teardown_framework", "--yes")
+    assert (code, line) == (0, "aurora_scheduler: there is no framework")
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
