@@ -108,15 +108,15 @@ class Engine:
         """After a commit failed and was taken back, or a turn broke off: everything anew from the tables.
 
         `lost`: what the turns that were taken back had told; none of it happened. The master still counts on the
-        offers in it and on those at hand: they are to be declined (that is what is told; it needs no commit).
+        offers in it and on those at hand: they are to be declined (that is what is told; it needs no commit). And it
+        is asked about the tasks: what it has said by itself it won't say again.
         """
         self.stats.rebuilds += 1
-        effects = list(lost)
         held = [offer.offer.id for offer in self.book]
-        for effect in effects:
+        for effect in lost:
             held += _offers_of(effect)
-        if self.is_registered and any(isinstance(effect, ReconcileTasks) for effect in effects):
-            self._asking.subscribed(now.mono, at_once=True)
+        if self._reconciler is not None:
+            self._reconciler.doubted(now.mono)
         self._begin()
         self._restore(now, 0.0)
         if not held:

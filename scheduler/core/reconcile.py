@@ -4,7 +4,8 @@
     implicit   of everything: what runs and should not is killed
 
 Both come after a while and then again and again. After a subscription that is not the first, and after a start with
-tasks, the explicit one comes at once, since what was said in between was said to nobody.
+tasks, the explicit one comes at once, since what was said in between was said to nobody; and soon, when a turn was
+taken back: not everything that is said is said again.
 
 Source: spec/scheduler.md §8.4. Time is monotonic seconds.
 """
@@ -65,10 +66,13 @@ class Reconciler:
         if at_once:
             self._explicit_at = now
 
+    def doubted(self, now: float) -> None:
+        """Something that was said is forgotten: the explicit one comes soon."""
+        self._explicit_at = min(self._explicit_at, now + self._rules.batch_gap_s)
+
     def disconnected(self) -> None:
-        """What was to be asked is asked anew when there is a connection again."""
+        """Nobody is asked until there is a connection again."""
         self._is_subscribed = False
-        self._waiting.clear()
 
     def ask(self, task_ids: Iterable[str], now: float) -> None:
         """About these, behind those that wait already."""
@@ -82,7 +86,7 @@ class Reconciler:
             return None
         if self._explicit_at <= now:
             self._explicit_at = now + self._rules.explicit_interval_s
-            self._waiting.clear()
+            self._waiting.clear()  # they are in the new list, too
             return Due.LIST
         if self._waiting and self._portion_at <= now:
             return Due.PORTION

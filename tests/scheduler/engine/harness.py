@@ -289,6 +289,7 @@ class World:
             assert {timer: self.engine._timers.of(task.id, timer) is not None for timer in Timer} == wanted
             expected += sum(wanted.values())
         assert len(self.engine._timers) == expected
+        assert set(self.engine._timers._kill_pauses) == {task.id for task in tasks if task.status is S.KILLING}
 
     def _check_counts(self, tasks: Sequence[ScheduledTask]) -> None:
         there = [task for task in tasks if task.status in AGENT_ASSIGNED]

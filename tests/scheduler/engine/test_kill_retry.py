@@ -64,6 +64,17 @@ def test_other_ends_are_said_once(wish: ScheduleStatus) -> None:
     assert kills(made, 299) == []
 
 
+def test_what_times_out_at_the_same_moment_is_not_killed_twice() -> None:
+    made = world(timeouts=TimeoutRules(transient_s=300, kill_retry=Backoff(300, 300)))
+    (task,) = made.running(service())
+    made.faults.drop_calls = 1.0
+    made.wish(task.id, S.KILLING)
+    made.told(KillTask)
+    assert kills(made, 2000) == []
+    assert made.task(task.id).status is S.LOST
+    made.check()
+
+
 def test_not_while_there_is_no_master() -> None:
     made = world()
     (task,) = made.running(service())

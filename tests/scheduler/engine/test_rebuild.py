@@ -5,6 +5,7 @@ from __future__ import annotations
 from mesos.core.messages import TaskState
 from scheduler.core.effects import AcknowledgeStatus, DeclineOffers, LaunchTasks, ReconcileTasks, TaskChanged
 from scheduler.core.filters import MaintenanceMode
+from scheduler.core.model import PartitionPolicy
 from scheduler.core.states import ScheduleStatus
 from scheduler.store.ops import SaveHostAttributes
 from tests.scheduler.engine.making import hear, service, status, world
@@ -94,16 +95,21 @@ def test_timers_are_those_of_the_states_that_hold() -> None:
     assert made.task(task.id).status is S.RUNNING
 
 
-def test_a_question_that_got_lost_is_asked_again() -> None:
+def test_what_the_master_had_said_unasked_it_is_asked_for() -> None:
     made = world()
-    made.running(service(), 2)
+    task, _ = made.running(service(policy=PartitionPolicy(reschedule=False)), 2)
     made.lag = True
-    made.advance(60)
-    assert made.told(ReconcileTasks) == []
+    made.master.lose(made.agent_of(task))
+    made.deliver()
+    assert made.task(task.id).status is S.PARTITIONED
     made.fail()
+    assert made.task(task.id).status is S.RUNNING
     made.lag = False
-    made.advance(6)
+    made.advance(4)
+    assert made.told(ReconcileTasks) == []
+    made.advance(2)
     assert [len(told.tasks) for told in made.told(ReconcileTasks)] == [2]
+    assert made.task(task.id).status is S.PARTITIONED
 
 
 def test_modes_of_hosts_are_those_in_the_tables() -> None:

@@ -70,6 +70,15 @@ def test_a_portion_that_a_broken_connection_stopped_begins_anew() -> None:
     assert asked(made, 20) == [(4, 2), (9, 2), (14, 1)]
 
 
+def test_a_new_list_takes_the_place_of_what_was_left_of_the_old_one() -> None:
+    made = world(reconciliation=ReconciliationRules(batch=2, explicit_interval_s=7))
+    made.running(service(), 5)
+    made.told(ReconcileTasks)
+    found = asked(made, 90)
+    assert [tasks for _, tasks in found[:6]] == [2, 2, 2, 2, 2, 2]
+    assert made.engine._asking.waiting <= 5
+
+
 def test_at_once_after_a_start_with_tasks() -> None:
     made = world()
     made.running(service(), 3)
