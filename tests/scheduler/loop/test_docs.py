@@ -10,7 +10,7 @@ TOP = Path(__file__).parents[3]
 
 
 def test_the_tables_of_flags_are_made_anew() -> None:
-    """After a change: scripts/scheduler-flags."""
+    """After a change: .venv/bin/python scripts/scheduler-flags"""
     loader = SourceFileLoader("scheduler_flags", str(TOP / "scripts" / "scheduler-flags"))
     spec = importlib.util.spec_from_loader("scheduler_flags", loader)
     assert spec is not None
