@@ -101,9 +101,11 @@ def _has_finished(target: TaskConfig, tasks: Sequence[ScheduledTask], since_ms: 
 
 
 def has_target(target: TaskConfig | None, tasks: Sequence[ScheduledTask]) -> bool:
-    """Its active task is of that configuration, well or not; or there is none, as there should be."""
+    """Its active task is of that configuration, well or not, and will stay; or there is none, as there should be."""
     task = next((task for task in tasks if task.is_active), None)
-    return same(target, None if task is None else task.config)
+    if task is None:
+        return target is None
+    return task.status is not _S.KILLING and same(target, task.config)
 
 
 def agent_to_keep(task: ScheduledTask, target: TaskConfig | None) -> str | None:

@@ -101,6 +101,7 @@ def test_whether_it_is_as_it_should_be_well_or_not() -> None:
     assert has_target(NEW, [task(OLD, S.RUNNING, S.KILLED), task(NEW, S.PENDING)])
     assert not has_target(NEW, [task(NEW, S.RUNNING, S.KILLED)])
     assert not has_target(NEW, [task(OLD, S.RUNNING)])
+    assert not has_target(NEW, [task(NEW, S.RUNNING, S.KILLING)]), "not for long"
     assert has_target(None, [task(NEW, S.FAILED)])
     assert not has_target(None, [task(NEW, S.PENDING)])
 

@@ -325,6 +325,25 @@ def test_a_wished_rollback_goes_back_and_does_not_wait_for_what_it_never_touched
     assert world.active()[2].status is S.PENDING, "ill as it was before"
 
 
+def test_at_the_turn_of_a_queue_no_more_are_in_the_works_than_before() -> None:
+    world = job_of(6, {4: 10})
+    pauses = iter([10**6] + [500] * 99)  # instance 0 does not want to stop
+    world.habits.stop_ms = pauses.__next__
+    driver = Driver(world, NEW, 6, settings_of(queue=2, base=WATCH))
+    driver.run(until=lambda: driver.status is U.ROLLING_BACK)
+    driver.settle()
+    assert set(driver.progress.forward.begun) == {0}
+    driver.run(until=lambda: driver.actions(1)[-1] == "INSTANCE_ROLLED_BACK")
+    beside = 0
+    for each in driver.instance_events:
+        if each.instance_id != 0:
+            beside += (each.action == "INSTANCE_ROLLING_BACK") - (each.action == "INSTANCE_ROLLED_BACK")
+            assert beside <= 1, "one beside instance 0"
+    driver.run()
+    driver.check_end()
+    assert driver.actions(0)[-2:] == ["INSTANCE_ROLLING_BACK", "INSTANCE_ROLLED_BACK"]
+
+
 # -- deadline
 
 
