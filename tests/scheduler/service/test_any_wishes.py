@@ -12,6 +12,7 @@ from scheduler.core.model import InstanceKey
 from scheduler.core.states import AGENT_ASSIGNED
 from scheduler.core.validation import Rules
 from scheduler.service import jobs
+from scheduler.service.config_groups import ConfigGroup
 from scheduler.service.refusals import Refusal, RefusalCode
 from tests.scheduler.core.making import JOB, config
 from tests.scheduler.service.desks import RUNNING, Desk, S
@@ -19,17 +20,27 @@ from tests.scheduler.service.desks import RUNNING, Desk, S
 MOST = 6
 CONFIGS = [structs.replace(config(), is_service=True, priority=n) for n in range(2)]
 
-numbers = st.frozensets(st.integers(0, MOST + 1), max_size=4)
+#: Mostly of instances that are there.
+number = st.sampled_from([0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 7])
+numbers = st.frozensets(number, max_size=3)
 wishes = st.one_of(
     st.tuples(st.just("create"), st.integers(0, 1), st.integers(0, MOST + 1)),
-    st.tuples(st.just("add"), st.integers(0, MOST), st.integers(-1, 4)),
+    st.tuples(st.just("add"), number, st.sampled_from([1, 1, 2, 4, 0])),
+    st.tuples(st.just("add"), number, st.just(1)),
     st.tuples(st.just("kill"), st.none() | numbers),
+    st.tuples(st.just("kill"), st.builds(lambda n: frozenset({n}), number)),
     st.tuples(st.just("restart"), numbers),
+    st.tuples(st.just("restart"), st.builds(lambda n: frozenset({n}), number)),
     st.tuples(st.just("diff"), st.integers(0, 1), st.integers(1, MOST), st.none() | numbers),
-    st.tuples(st.just("run"), st.integers(0, MOST)),
-    st.tuples(st.just("end"), st.integers(0, MOST)),
-    st.tuples(st.just("update"), st.booleans()),
+    st.tuples(st.just("run"), number),
+    st.tuples(st.just("run"), number),
+    st.tuples(st.just("end"), number),
+    st.tuples(st.just("update"), st.sampled_from([True, False, False, False])),
 )
+histories = st.builds(
+    lambda which, count, rest: [("create", which, count), *rest],
+    st.integers(0, 1), st.integers(2, 4), st.lists(wishes, min_size=5, max_size=25),
+)  # fmt: skip
 
 
 class Model:
@@ -99,7 +110,7 @@ class Model:
         return found
 
 
-def flat(groups: tuple[jobs.ConfigGroup, ...]) -> list[int]:
+def flat(groups: tuple[ConfigGroup, ...]) -> list[int]:
     return sorted(n for each in groups for first, last in each.instances for n in range(first, last + 1))
 
 
@@ -153,8 +164,8 @@ def statuses(desk: Desk) -> Mapping[int, tuple[int, str]]:
     }  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(wishes, max_size=25))
+@settings(max_examples=300, deadline=None)
+@given(histories)
 def test_wishes_do_what_the_model_says(sequence: list[tuple[object, ...]]) -> None:
     desk, model = Desk(Rules(max_tasks_per_job=MOST)), Model()
     update = None
