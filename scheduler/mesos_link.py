@@ -259,7 +259,7 @@ class MesosLink:
             agent = AgentID(value=effect.agent_id) if effect.agent_id is not None else None
             await self._send(api.kill(TaskID(value=effect.task_id), agent))
         except (NotSubscribed, CallFailed) as error:
-            _log.info("%s", error)
+            _log.debug("%s", error)
             self._unkilled[effect.task_id] = effect
             self._retry_later()
         except CallRefused as error:
@@ -273,13 +273,14 @@ class MesosLink:
             _log.warning("%s", error)
             self._ask_later(effect.tasks)
         except RemoteError as error:
-            _log.info("%s", error)
+            _log.debug("%s", error)
 
     async def _call(self, call: api.Call) -> None:
+        """Failures are counted by the driver; while a master is away there are thousands of them."""
         try:
             await self._send(call)
         except RemoteError as error:
-            _log.info("%s", error)
+            _log.debug("%s", error)
 
     async def _send(self, call: api.Call) -> None:
         if self.driver is None:
