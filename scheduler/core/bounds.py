@@ -52,14 +52,12 @@ def check_message(message: str, bounds: Bounds = BOUNDS) -> Iterator[Problem]:
     yield from _text("message", message, bounds.message)
 
 
-def check_bounds(config: TaskConfig, bounds: Bounds = BOUNDS) -> list[Problem]:
-    return [
-        *_numbers(config),
-        *_texts(config, bounds),
-        *_constraints(config.constraints, bounds),
-        *_container(config, bounds),
-        *_amounts(config, bounds),
-    ]
+def check_bounds(config: TaskConfig, bounds: Bounds = BOUNDS) -> Iterator[Problem]:
+    yield from _numbers(config)
+    yield from _texts(config, bounds)
+    yield from _constraints(config.constraints, bounds)
+    yield from _container(config, bounds)
+    yield from _amounts(config, bounds)
 
 
 def _numbers(config: TaskConfig) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from msgspec import structs
 
@@ -32,6 +33,9 @@ from scheduler.core.model import (
 from scheduler.core.problem import Problem as Problem
 from scheduler.core.problem import quoted
 from scheduler.core.resources import amount_of
+
+#: More than these are not told.
+MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +65,39 @@ class Rules:
 
 def check_job(job: JobConfiguration, rules: Rules) -> list[Problem]:
     """[]: it may be taken."""
-    return [
-        *_identity(job.key, rules),
-        *_owner("owner.user", job.owner.user, rules),
-        *_counts(job.instance_count, rules),
-        *_cron(job, rules),
-        *_same_key(job),
-        *check_config(job.task_config, job.instance_count, rules),
-    ]
+    return _first(
+        _identity(job.key, rules),
+        _owner("owner.user", job.owner.user, rules),
+        _counts(job.instance_count, rules),
+        _cron(job, rules),
+        _same_key(job),
+        _config(job.task_config, job.instance_count, rules),
+    )
 
 
 def check_update(config: TaskConfig, instance_count: int, rules: Rules) -> list[Problem]:
     """Of an update's new configuration."""
-    return [
-        *_identity(config.job, rules),
-        *_counts(instance_count, rules),
-        *check_config(config, instance_count, rules),
-    ]
+    return _first(
+        _identity(config.job, rules),
+        _counts(instance_count, rules),
+        _config(config, instance_count, rules),
+    )
 
 
-def check_config(config: TaskConfig, instance_count: int, rules: Rules) -> list[Problem]:
-    return [
-        *_owner("taskConfig.owner.user", config.owner.user, rules),
-        *_tier(config, rules),
-        *_executor(config, rules),
-        *_constraints(config),
-        *_container(config, rules),
-        *_resources(config, rules),
-        *_fetcher(config, rules),
-        *_sla(config, instance_count, rules),
-        *check_bounds(config, rules.bounds),
-    ]
+def _first(*parts: Iterable[Problem]) -> list[Problem]:
+    return list(islice(chain.from_iterable(parts), MOST_PROBLEMS))
+
+
+def _config(config: TaskConfig, instance_count: int, rules: Rules) -> Iterator[Problem]:
+    yield from _owner("taskConfig.owner.user", config.owner.user, rules)
+    yield from _tier(config, rules)
+    yield from _executor(config, rules)
+    yield from _constraints(config)
+    yield from _container(config, rules)
+    yield from _resources(config, rules)
+    yield from _fetcher(config, rules)
+    yield from _sla(config, instance_count, rules)
+    yield from check_bounds(config, rules.bounds)
 
 
 # --- rules -------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from scheduler.core.model import (
     task_id_of,
 )
 from scheduler.core.problem import Problem, quoted
-from scheduler.core.validation import Rules, check_job
+from scheduler.core.validation import MOST_PROBLEMS, Rules, check_job
 from tests.scheduler.core.making import limit, value
 from tests.scheduler.core.test_validation import ENOUGH, KEY, fields, job, keyed, with_
 
@@ -90,7 +90,7 @@ def executor(size: int) -> TaskConfig:
     ],
 )  # fmt: skip
 def test_bounds(make: Callable[[int], TaskConfig], most: int, field: str) -> None:
-    assert check_bounds(make(most), SMALL) == []
+    assert list(check_bounds(make(most), SMALL)) == []
     assert [problem.field for problem in check_bounds(make(most + 1), SMALL)] == [field]
 
 
@@ -161,3 +161,12 @@ def test_long_values_are_not_told_in_full() -> None:
 def test_messages() -> None:
     assert list(check_message("", SMALL)) == list(check_message("1234", SMALL)) == []
     assert list(check_message("12345", SMALL)) == [Problem("message", "'12345' has 5 letters; 4 is the most")]
+
+
+def test_of_thousands_of_problems_some_are_told() -> None:
+    awful = with_(
+        resources=tuple(Resource(num_cpus=1e9) for _ in range(20_000)),
+        constraints=tuple(limit(str(n), 0) for n in range(20_000)),
+        metadata=tuple(Metadata(key="") for _ in range(20_000)),
+    )
+    assert len(check_job(job(awful), Rules())) == MOST_PROBLEMS
