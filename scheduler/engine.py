@@ -172,9 +172,11 @@ class Engine:
 
     def registered(self, turn: Turn, framework_id: str, again: bool) -> None:
         """Subscribed; `again`: not for the first time. What was said in between, or before the start, was said to
-        nobody: tasks that have an agent are asked about at once."""
+        nobody: tasks that have an agent are asked about at once. As another framework than before: they are gone."""
         if self.tables.framework_id != framework_id:
             turn.apply(SaveFrameworkId(framework_id=framework_id))
+            for task in self.tables.tasks.select(TaskQuery(statuses=AGENT_ASSIGNED)):
+                self._timers.disown(task, turn.now.mono)
         self.is_registered = True
         self.stats.reregistrations += again
         self.book.disconnected()

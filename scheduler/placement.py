@@ -101,14 +101,16 @@ class PlacementDesk:
         decline = self.book.step(now)
         if decline is not None:
             self.decline(turn, decline.offer_ids)
-        self.reservations.expire(now)
+        if self.reservations.expire(now):
+            self.groups.hasten(now, self._settings.groups.most_at_once)
         attempts = self.groups.begin(now)
         if attempts:
             self._round(turn, states, attempts)
         self._reasons.step(turn.now)
 
     def next_wake(self) -> float | None:
-        moments = (self.book.next_wake(), self.groups.next_wake(), self._reasons.next_wake())
+        wakes = (self.book, self.groups, self.reservations, self._reasons)
+        moments = [each.next_wake() for each in wakes]
         return min((at for at in moments if at is not None), default=None)
 
     def decline(self, turn: Turn, offers: Iterable[OfferID]) -> None:

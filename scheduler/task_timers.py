@@ -13,8 +13,9 @@ from typing import assert_never
 
 from scheduler.core.deadlines import Deadlines
 from scheduler.core.model import ScheduledTask
-from scheduler.core.states import TRANSIENT, ScheduleStatus
+from scheduler.core.states import AGENT_ASSIGNED, TRANSIENT, ScheduleStatus
 from scheduler.core.timeouts import (
+    FRAMEWORK_GONE,
     PARTITIONED_TOO_LONG,
     TIMED_OUT,
     TimeoutRules,
@@ -35,6 +36,7 @@ _STATES: Mapping[Timer, frozenset[ScheduleStatus]] = {
     Timer.TIME_OUT: TRANSIENT,
     Timer.KILL_RETRY: frozenset({ScheduleStatus.KILLING}),
     Timer.GIVE_UP: frozenset({ScheduleStatus.PARTITIONED}),
+    Timer.DISOWN: AGENT_ASSIGNED,
 }
 
 
@@ -88,6 +90,10 @@ class TaskTimers:
                 patience = left_s(entered_at_ms(task, task.status), patience, now_ms)
         self._set(task, now.mono, wait, patience)
 
+    def disown(self, task: ScheduledTask, now: float) -> None:
+        """It can't come back; it is lost when its turn comes."""
+        self._timers.set((task.id, Timer.DISOWN), now)
+
     def _forget(self, task: ScheduledTask) -> None:
         for timer in Timer:
             self._timers.cancel((task.id, timer))
@@ -132,6 +138,8 @@ class TaskTimers:
             case Timer.GIVE_UP:
                 self._stats.partition_timeouts += 1
                 states.change(turn, task.id, ScheduleStatus.LOST, PARTITIONED_TOO_LONG, expected=task.status)
+            case Timer.DISOWN:
+                states.change(turn, task.id, ScheduleStatus.LOST, FRAMEWORK_GONE, expected=task.status)
             case Timer.KILL_RETRY:
                 self._stats.kill_retries += 1
                 states.kill_again(turn, task)

@@ -24,6 +24,9 @@ import msgspec
 from scheduler.core.backoff import Backoff
 from scheduler.core.model import InstanceKey, TaskConfig
 
+#: What an attempt may lack: moments are not exact after a year without a restart of the machine.
+_NEARLY = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class GroupRules:
@@ -182,7 +185,7 @@ class TaskGroups:
         """When `begin` may have something; None: when something is added or settled."""
         earliest = self._earliest()
         rate = self._rules.attempts_per_s
-        if earliest is None or rate is None or self._counted_at is None or self._allowed >= 1:
+        if earliest is None or rate is None or self._counted_at is None or self._allowed >= 1 - _NEARLY:
             return earliest
         return max(earliest, self._counted_at + (1 - self._allowed) / rate)
 
@@ -208,4 +211,4 @@ class TaskGroups:
         most = max(1.0, rate)
         gained = most if self._counted_at is None else (now - self._counted_at) * rate
         self._allowed, self._counted_at = min(most, self._allowed + gained), now
-        return int(self._allowed + 1e-9)
+        return int(self._allowed + _NEARLY)

@@ -69,9 +69,12 @@ class Reservations:
         if agent is not None:
             self.release(agent)
 
-    def expire(self, now: float) -> None:
-        for agent in self._until.due(now, len(self._until)):
+    def expire(self, now: float) -> int:
+        """How many agents are free now."""
+        over = self._until.due(now, len(self._until))
+        for agent in over:
             self.release(agent)
+        return len(over)
 
     def next_wake(self) -> float | None:
         return self._until.next_wake()

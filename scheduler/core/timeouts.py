@@ -4,6 +4,7 @@
     TRANSIENT      for too long                                 -> LOST "Task timed out"
     KILLING        nothing heard of its end                     the kill is sent again, ever more seldom
     PARTITIONED    for as long as its policy allows             -> LOST "Task partitioned for too long."
+    anywhere       the master knows us as somebody else now     -> LOST, at once
 
 Moments are monotonic. After a start they are worked out from the wall times of events, never later than as if the event
 were now: a clock that jumps can't make anything wait for ever.
@@ -23,6 +24,7 @@ from thermos.errors import ConfigError
 
 TIMED_OUT = "Task timed out"
 PARTITIONED_TOO_LONG = "Task partitioned for too long."
+FRAMEWORK_GONE = "The master has forgotten the framework, and ended its tasks."
 
 
 class Timer(StrEnum):
@@ -32,6 +34,7 @@ class Timer(StrEnum):
     TIME_OUT = "time-out"
     KILL_RETRY = "kill retry"
     GIVE_UP = "give up"  # its agent is out of sight for too long
+    DISOWN = "disown"  # the framework that it belongs to is gone
 
 
 @dataclass(frozen=True, slots=True)

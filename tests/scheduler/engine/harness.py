@@ -284,6 +284,7 @@ class World:
                 Timer.THROTTLE_END: task.status is S.THROTTLED,
                 Timer.TIME_OUT: task.status in TRANSIENT,
                 Timer.KILL_RETRY: task.status is S.KILLING,
+                Timer.DISOWN: False,
                 Timer.GIVE_UP: task.status is S.PARTITIONED and gives_up_after_s(task.config) is not None,
             }
             assert {timer: self.engine._timers.of(task.id, timer) is not None for timer in Timer} == wanted

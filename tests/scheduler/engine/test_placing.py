@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from mesos.core.messages import InverseOffer, OfferID, TaskInfo, TimeInfo, Unavailability
+from mesos.core.messages import InverseOffer, OfferID, TaskInfo, TaskState, TimeInfo, Unavailability
 from scheduler.core.backoff import Backoff
 from scheduler.core.cluster_model import HostAttributes
 from scheduler.core.effects import AcceptInverseOffers, DeclineOffers, LaunchTasks, TaskChanged
 from scheduler.core.explain import NO_EXECUTOR, NO_OFFERS
 from scheduler.core.filters import MaintenanceMode
 from scheduler.core.groups import GroupRules
-from scheduler.core.model import AssignedTask
+from scheduler.core.model import AssignedTask, PartitionPolicy
 from scheduler.core.states import ScheduleStatus
 from scheduler.engine import EngineSettings
-from scheduler.store.ops import SaveHostAttributes
+from scheduler.store.ops import SaveFrameworkId, SaveHostAttributes
 from tests.scheduler.core.making import SETTINGS, config, limit, offer, value
 from tests.scheduler.engine.harness import World
-from tests.scheduler.engine.making import service, world
+from tests.scheduler.engine.making import messages, service, world
 from thermos.errors import Bug
 
 S = ScheduleStatus
@@ -57,6 +57,19 @@ def test_new_offers_end_the_pauses_of_who_waits() -> None:
     made.deliver()
     made.advance(0.01)
     assert made.tables.tasks.count(S.ASSIGNED) == 1
+
+
+@pytest.mark.parametrize("rate", [3, 7.3, 40.7, 1000])
+@pytest.mark.parametrize("uptime", [1000.1, 3e7 + 0.123456, 1e8 + 0.7])
+def test_a_rate_of_attempts_is_kept_however_long_the_machine_is_up(rate: float, uptime: float) -> None:
+    made = world(groups=GroupRules(penalty=Backoff(0.01, 0.02), attempts_per_s=rate))
+    made.mono = uptime
+    made.restart()
+    made.subscribe()
+    for number in range(20):
+        made.add(service(job=structs.replace(service().job, name=f"j{number}")), 0)
+    made.advance(2)  # the harness sees it if the engine spins
+    assert made.engine.stats.attempts_fired <= 3 * rate + 1
 
 
 def test_after_a_start_tasks_are_spread_over_some_time() -> None:
@@ -193,6 +206,18 @@ def test_a_kept_agent_is_free_when_its_task_waits_no_more() -> None:
     assert len(made.engine.reservations) == 0
 
 
+def test_a_kept_agent_is_used_as_soon_as_it_is_free() -> None:
+    made = world(agents=1, groups=GroupRules(penalty=Backoff(1000, 10_000)))
+    made.engine.reservations.reserve("a0", b"somebody else", made.mono + 30)
+    (task,) = made.add(service(), 0)
+    made.master.offer_all()
+    made.deliver()
+    made.advance(29)
+    assert made.task(task.id).status is S.PENDING
+    made.advance(1.01)
+    assert made.task(task.id).status is S.ASSIGNED
+
+
 def test_a_kept_agent_is_seen_in_the_reasons() -> None:
     made = world(agents=1)
     (task,) = made.add(service(), 0)
@@ -239,6 +264,20 @@ def test_the_framework_is_remembered() -> None:
     assert len(made.journal) == before
     made.act(lambda turn: made.engine.registered(turn, "g", False))
     assert made.durable.framework_id == "g"
+
+
+def test_tasks_of_a_framework_that_the_master_forgot_are_replaced() -> None:
+    made = world()
+    task, ended = made.running(service(policy=PartitionPolicy(reschedule=False)), 2)
+    made.say(ended, TaskState.FINISHED)
+    made.master.disconnect()
+    made.act(lambda turn: turn.apply(SaveFrameworkId(framework_id=None)))
+    made.master.connected = True
+    made.act(lambda turn: made.engine.registered(turn, "g", True))
+    made.advance(0)
+    assert messages(made.task(task.id))[-1] == ("LOST", "The master has forgotten the framework, and ended its tasks.")
+    assert made.replacement_of(task).is_active
+    assert made.task(ended.id).status is S.FINISHED
 
 
 def test_a_value_that_no_host_has_fits_nowhere() -> None:
