@@ -3,7 +3,7 @@
 It has three parts, always in this order: instances in the works are judged, and end; the update as a whole is judged,
 and fails when too many of them failed; then the instances that are next begin, as many as the strategy lets.
 
-On the way back an instance that was never touched is left alone if it still has its old configuration, well or not.
+On the way back an instance that still has its old configuration is left alone, well or not.
 In a queue, instances that the way forward left in the works count against the window until their turn comes.
 
 Source: spec/scheduler.md §4.3, §4.4, §4.7.
@@ -24,7 +24,6 @@ from scheduler.core.update_model import (
     JobUpdateStatus,
 )
 from scheduler.core.update_progress import AUTO_PAUSED, CHECKING_SLA, Progress
-from scheduler.core.update_states import is_backward
 from scheduler.core.update_watch import Wait, Waiting, WaitKind, last_change_ms, waiting
 
 _S = JobUpdateStatus
@@ -39,7 +38,7 @@ class Evaluation:
     def __init__(self, progress: Progress, look: Look, now_ms: int) -> None:
         self._progress = progress
         self._way = progress.way
-        self._is_backward = is_backward(progress.status)
+        self._is_backward = progress.went_back
         self._settings = progress.update.instructions.settings
         self._rules = InstanceRules(
             self._settings.max_per_instance_failures, self._settings.min_wait_in_instance_running_ms
@@ -127,7 +126,7 @@ class Evaluation:
         if instance in self._flight or instance in self._over or instance in self._way.ended:
             return None
         target, tasks = self._way.targets.get(instance), self._look(instance)
-        if self._is_backward and not self._progress.is_touched(instance) and has_target(target, tasks):
+        if self._is_backward and has_target(target, tasks):
             return None
         verdict = judge(target, tasks, None, self._rules, self._now_ms)
         return None if verdict.next is Next.DONE else verdict

@@ -63,9 +63,18 @@ def plan_update(
     diff: InstanceDiff, instructions: JobUpdateInstructions, active: Mapping[int, ScheduledTask], past: PastTimes
 ) -> UpdatePlan:
     """`active`: the active task of each instance of the job."""
+    running = _running(active)
+    if diff.is_empty:
+        return UpdatePlan(
+            unchanged=ranges_of(diff.unchanged),
+            running_before=running,
+            running_after=running,
+            lowest_running=running,
+            floor=running,
+            samples=len(past.starts_ms),
+        )
     usual, slow = past.pace(USUAL), past.pace(SLOW)
     rehearsal = rehearse(instructions, active, usual or ASSUMED)
-    running = _running(active)
     batches = tuple(_batch(diff, begun, usual is not None) for begun in rehearsal.beginnings)
     lowest = min((batch.lowest_running for batch in batches), default=running)
     return UpdatePlan(

@@ -95,6 +95,7 @@ class Progress:
         self.forward = Way(walk_of(instructions), after, FORWARD_WORDS)
         self.backward = Way(walk_of(instructions, backward=True), self.before, BACKWARD_WORDS)
         self.status = update.summary.state.status
+        self.went_back = is_backward(self.status)
         self.created_ms = update.summary.state.created_timestamp_ms
         self.changed_ms = self.created_ms  # its status did
         self.last_event_ms = self.created_ms
@@ -104,8 +105,8 @@ class Progress:
 
     @property
     def way(self) -> Way:
-        """The one it is on."""
-        return self.backward if is_backward(self.status) else self.forward
+        """The one it is on, or was on when it ended."""
+        return self.backward if self.went_back else self.forward
 
     def is_touched(self, instance: int) -> bool:
         """It was in the works on the way forward."""
@@ -120,6 +121,7 @@ class Progress:
             self._events += 1
             self.auto_pauses += is_auto_pause(event)
             self.status = event.status
+            self.went_back |= is_backward(event.status)
             self.changed_ms = event.timestamp_ms
             self.last_event_ms = max(self.last_event_ms, event.timestamp_ms)
         for each in instance_events[self._instance_events :]:

@@ -56,6 +56,11 @@ class InProgress:
     summary: JobUpdateSummary
     is_same: bool
 
+    @property
+    def message(self) -> str:
+        key = self.summary.key
+        return f"{key.job} is being updated already: {key.id}, by {self.summary.user}; wait for it or abort it"
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

@@ -8,11 +8,13 @@ from msgspec import structs
 from scheduler.core.model import CountSlaPolicy, ScheduledTask, SlaPolicy, TaskConfig
 from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_decision import KillInstance, UpdateDecision
+from scheduler.core.update_diff import ids_of
 from scheduler.core.update_machine import broken, decide_wish, step
 from scheduler.core.update_model import JobUpdateEvent, JobUpdateSettings, JobUpdateStatus
 from scheduler.core.update_progress import progress_of
 from scheduler.core.update_pulse import JobUpdatePulseStatus, answer_pulse, pulse_after_restart
 from scheduler.core.update_states import Wish
+from scheduler.core.update_view import Stage, share_done, stages
 from scheduler.core.update_watch import WaitKind
 from tests.scheduler.core.making import limit
 from tests.scheduler.core.update_world import NEW, OLD, OTHER, Driver, Habits, JobWorld, settings_of, world_of
@@ -194,6 +196,22 @@ def test_no_pause_before_batches_that_are_well_already() -> None:
     assert driver.status is U.ROLLED_FORWARD
 
 
+def test_a_batch_that_is_not_quite_done_goes_on_without_a_pause() -> None:
+    driver = Driver(job_of(4), NEW, 4, settings_of(batch=2, pause=True))
+    driver.world.habits.start_ms = lambda: 5000
+    other = driver.world.look(1)[0]
+    driver.world.tasks[other.id] = structs.replace(other, assigned_task=structs.replace(other.assigned_task, task=NEW))
+    driver.settle()
+    assert driver.in_works == {0}
+    driver.world.now_ms += 4000
+    driver.world.change(other.id, S.RESTARTING)
+    driver.run(until=lambda: bool(driver.actions(1)))
+    assert driver.status is U.ROLLING_FORWARD
+    driver.run()
+    assert driver.told()[-1] == ("ROLL_FORWARD_PAUSED", "Update auto paused")
+    assert driver.actions(1) == ["INSTANCE_UPDATING", "INSTANCE_UPDATED"]
+
+
 def test_a_paused_update_touches_nothing_and_goes_on_where_it_was() -> None:
     driver = Driver(job_of(3), NEW, 3, settings_of(queue=1, base=WATCH))
     driver.settle()
@@ -363,6 +381,13 @@ def test_an_instance_without_progress_fails_the_update() -> None:
     driver.check_end()
 
 
+def test_being_watched_is_no_stall() -> None:
+    base = structs.replace(WATCH, progress_deadline_ms=4000)
+    driver = Driver(job_of(2), NEW, 2, settings_of(queue=1, base=base))
+    driver.run()
+    assert driver.status is U.ROLLED_FORWARD
+
+
 def test_patience_begins_again_when_an_update_is_resumed() -> None:
     world = job_of(1)
     world.stuck = {0}
@@ -374,6 +399,19 @@ def test_patience_begins_again_when_an_update_is_resumed() -> None:
     driver.wish(Wish.RESUME)
     assert driver.status is U.ROLLING_FORWARD
     assert driver.decision.wake_at_ms == world.now_ms + 60_000
+
+
+def test_a_policy_that_never_allows_it_is_no_progress_either() -> None:
+    new = structs.replace(NEW, sla_policy=POLICY)
+    base = JobUpdateSettings(sla_aware=True, progress_deadline_ms=60_000, rollback_on_failure=False)
+    driver = Driver(job_of(1), new, 1, settings_of(queue=1, base=base), allows=lambda policy: False)
+    begun = driver.world.now_ms
+    driver.settle()
+    assert driver.decision.wake_at_ms == begun + 60_000
+    driver.run()
+    text = "Latest failure: instance 0 made no progress for 60 s: its SLA policy does not allow it to be stopped yet."
+    assert driver.told()[-1] == ("FAILED", text)
+    assert driver.world.configs() == {0: OLD}
 
 
 def test_without_a_deadline_it_waits_and_says_so() -> None:
@@ -458,8 +496,11 @@ def test_a_policy_is_asked_before_each_kill() -> None:
     assert kinds(driver.decision) == [(0, WaitKind.SLA)]
     driver.settle()
     assert driver.world.configs() == {0: OLD, 1: OLD}
+    begun = driver.world.now_ms
+    driver.world.now_ms += 60_000
     driver.settle()
     assert driver.world.look(0)[0].status is S.KILLING
+    assert driver.progress.forward.begun == {0: begun}
     messages = [each.message for each in driver.instance_events]
     assert messages == ["Checking SLA before continuing.", "SLA check passed, continuing."]
     driver.run()
@@ -493,6 +534,46 @@ def test_a_task_without_an_agent_may_always_be_killed() -> None:
     driver.settle()
     assert world.configs() == {0: new}
     assert driver.actions(0) == ["INSTANCE_UPDATING"]
+
+
+# -- looking at it
+
+
+def seen(driver: Driver) -> list[tuple[Stage, list[int]]]:
+    return [(each.stage, list(ids_of(each.instances))) for each in stages(driver.progress)]
+
+
+def test_how_far_it_is() -> None:
+    base = structs.replace(WATCH, max_failed_instances=1)
+    driver = Driver(job_of(4, {1: 10, 2: 10}), NEW, 4, settings_of(queue=1, base=base))
+    assert (seen(driver), share_done(driver.progress)) == ([(Stage.UNTOUCHED, [0, 1, 2, 3])], 0.0)
+    driver.run(until=lambda: driver.in_works == {2})
+    assert seen(driver) == [
+        (Stage.UNTOUCHED, [3]),
+        (Stage.UPDATING, [2]),
+        (Stage.UPDATED, [0]),
+        (Stage.UPDATE_FAILED, [1]),
+    ]
+    assert share_done(driver.progress) == 0.5
+    driver.run(until=lambda: "INSTANCE_ROLLED_BACK" in driver.actions(2))
+    assert seen(driver) == [
+        (Stage.UNTOUCHED, [3]),
+        (Stage.UPDATED, [0]),
+        (Stage.ROLLING_BACK, [1]),
+        (Stage.ROLLED_BACK, [2]),
+    ]
+    assert share_done(driver.progress) == pytest.approx(1 / 3)
+    driver.run()
+    assert share_done(driver.progress) == 1.0
+
+
+def test_an_update_that_goes_back_at_once_has_nothing_to_do() -> None:
+    driver = Driver(job_of(1), NEW, 1, settings_of(queue=1, base=PULSED))
+    driver.wish(Wish.ROLLBACK)
+    assert driver.status is U.ROLL_BACK_AWAITING_PULSE
+    assert share_done(driver.progress) == 1.0
+    driver.pulse()
+    assert driver.status is U.ROLLED_BACK
 
 
 # -- the machine itself

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from scheduler.core.model import AssignedTask, ScheduledTask, TaskConfig, TaskEvent
 from scheduler.core.states import ScheduleStatus
-from scheduler.core.update_diff import diff_instances, ids_of, instructions_of
+from scheduler.core.update_diff import diff_instances, ids_of, instructions_of, ranges_of
 from scheduler.core.update_model import JobUpdateSettings, JobUpdateStatus
 from scheduler.core.update_pace import SLOW, USUAL, Pace, PastTimes, past_times
 from scheduler.core.update_plan import UpdatePlan, plan_update
@@ -134,6 +134,13 @@ def test_a_plan_to_read() -> None:
     assert [batch.begins_ms for batch in plan.batches] == [0, 3000, 6000]
     assert (plan.running_before, plan.running_after, plan.lowest_running, plan.floor) == (5, 5, 4, 4)
     assert (plan.at_least_ms, plan.usual_ms, plan.slow_ms, plan.samples) == (4500, 9000, 18000, 2)
+
+
+def test_a_plan_of_nothing() -> None:
+    plan = plan_of(world_of(dict.fromkeys(range(3), NEW)), NEW, 3, settings_of(queue=1))
+    assert plan == UpdatePlan(
+        unchanged=ranges_of(range(3)), running_before=3, running_after=3, lowest_running=3, floor=3
+    )
 
 
 def test_without_a_past_no_time_is_told() -> None:

@@ -1,4 +1,4 @@
-"""Updates of any size and strategy, through failures, restarts, pauses, pulses and the loss of tasks.
+"""Updates of any size and strategy, through failures, restarts, pauses, pulses, lost tasks and lost acts.
 
 What holds at every single step is checked by the driver of the world: never more than the batch in the works, unchanged
 instances never touched, events recorded once, and the same decision from what is stored as from what was remembered.
@@ -83,6 +83,7 @@ def driver_of(case: Case, chance: Random) -> Driver | None:
     habits.lives = lives
     only = {i for i in range(10) if chance.random() < 0.8} if chance.random() < 0.3 else None
     driver = Driver(world_of(current, habits), NEW, case.wanted, case.updating, only, forgetful=chance.random() < 0.2)
+    driver.loses = lambda: chance.random() < case.trouble
     return None if driver.diff.is_empty else driver
 
 

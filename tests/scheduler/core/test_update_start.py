@@ -110,6 +110,9 @@ def active(client_id: str = "") -> JobUpdateSummary:
 
 def test_a_second_one_learns_of_the_first() -> None:
     assert start(request(), job(active_update=active())) == InProgress(active(), False)
+    assert InProgress(active(), False).message == (
+        "www/prod/web is being updated already: u0, by bob; wait for it or abort it"
+    )
     assert start(request(client_id="c2"), job(active_update=active("c1"))) == InProgress(active("c1"), False)
 
 

@@ -247,6 +247,7 @@ class Driver:
         self.checked = checked
         self.allows = allows
         self.last_pulse_ms = 0
+        self.loses: Callable[[], bool] = lambda: False  # whether an act is forgotten
         self.decision = UpdateDecision()
         self.begun: list[Begun] = []
         self.events = [JobUpdateEvent(status=self.update.summary.state.status, timestamp_ms=world.now_ms, user="ann")]
@@ -331,6 +332,8 @@ class Driver:
         self.progress.catch_up(self.events, self.instance_events)
 
     def _perform(self, act: KillInstance | AddInstance) -> bool:
+        if self.loses():
+            return True
         if isinstance(act, AddInstance):
             self.world.add(act.instance, act.config)
             return True
