@@ -48,8 +48,9 @@ async def test_a_job_that_flaps_is_throttled(mesos: Target, tmp_path: Path) -> N
             return [int(w.removeprefix("Rescheduled, penalized for ").removesuffix(" ms for flapping")) for w in words]
 
         await scheduled.until(lambda: len(throttled()) >= 3, "third penalty")
-        first, second, third = throttled()[:3]
-        assert 500 <= first <= second <= third <= 2000
+        first, *later = throttled()
+        assert 500 <= first <= 1000  # what chance adds to the first pause is at most as much again
+        assert all(500 <= penalty <= 2000 for penalty in later)
         waited = next(t for t in tasks.all() if len(t.task_events) > 2 and t.ancestor_id is not None)
         was_throttled, was_pending = waited.task_events[:2]
         assert was_pending.status is ScheduleStatus.PENDING
