@@ -7,10 +7,12 @@ that says what may be repeated.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import ipaddress
 import netrc
 import os
+import socket
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -50,6 +52,24 @@ class Answer:
     status: int
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An answer whose body is still to be read from `wire`."""
+
+    connection: http.client.HTTPConnection
+    response: http.client.HTTPResponse
+    wire: socket.socket
+
+    def close(self) -> None:
+        self.response.close()
+        self.connection.close()
+
+    def wake(self) -> None:
+        """Whoever waits for more of the body is told that there is none. May be called by any thread."""
+        with contextlib.suppress(OSError):
+            self.wire.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)
@@ -111,7 +131,8 @@ def credentials(origin: Origin) -> str | None:
 
 def exchange(origin: Origin, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
     """Raises Failed (its subclasses say where)."""
-    connection, response = begin(origin, method, target, headers, body, ANSWER_S)
+    begun = begin(origin, method, target, headers, body, ANSWER_S)
+    response = begun.response
     try:
         content = response.read(MOST + 1)
     except TimeoutError as error:
@@ -119,7 +140,7 @@ def exchange(origin: Origin, method: str, target: str, headers: Mapping[str, str
     except (OSError, http.client.HTTPException) as error:
         raise Broken(f"the connection to {origin} broke: {words_of(error)}") from error
     finally:
-        connection.close()
+        begun.close()
     if response.length and len(content) <= MOST:
         raise Broken(f"the connection to {origin} broke in the middle of its answer")
     if len(content) > MOST:
@@ -129,14 +150,15 @@ def exchange(origin: Origin, method: str, target: str, headers: Mapping[str, str
 
 def begin(
     origin: Origin, method: str, target: str, headers: Mapping[str, str], body: bytes | None, patience_s: float
-) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-    """The request is sent and the head of the answer read; whoever calls closes the connection. Raises Failed."""
+) -> Begun:
+    """The request is sent and the head of the answer read; whoever calls closes it. Raises Failed."""
     connection, prefix = _connect(origin)
     assert connection.sock is not None
     connection.sock.settimeout(patience_s)
     try:
         connection.request(method, prefix + target, body=body, headers=dict(headers))
-        return connection, connection.getresponse()
+        wire = connection.sock
+        return Begun(connection, connection.getresponse(), wire)
     except TimeoutError as error:
         connection.close()
         raise TooLate(f"{origin} did not answer within {patience_s:.0f} s") from error

@@ -18,7 +18,7 @@ FORM = "CLUSTER/ROLE/ENV/NAME"
 
 _PART = re.compile(r"[A-Za-z0-9_\-.]+")
 _GLOB = re.compile(r"[A-Za-z0-9_\-.*?\[\]!]+")
-_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
+_RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 #: No job has more instances; a range that is longer is a slip.
 _MOST_INSTANCES = 100_000
 

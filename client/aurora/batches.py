@@ -105,6 +105,7 @@ def restart(working: Working, chosen: Sequence[int], batching: Batching, watch_s
     )
     try:
         while batch := rolling.next_batch():
+            working.watch.look()
             known = working.watch.instances.known
             restarted = Restarted({number: known[number].task_id for number in batch}, watch_s)
             ask(batch)
@@ -112,7 +113,6 @@ def restart(working: Working, chosen: Sequence[int], batching: Batching, watch_s
             rolling.judged(batch, verdict.bad)
             for number, why in verdict.bad.items():
                 working.context.say(f"{working.key}/{number} {why}")
-            working.watch.look()
     except (KeyboardInterrupt, ThermosError):
         working.stopped(rolling, "restarted")
         raise

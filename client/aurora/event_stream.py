@@ -8,10 +8,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import queue
-import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from urllib.parse import urlencode
 
 from client.api_client import API, ApiClient
 from client.aurora.core.sse import EventParser, ServerEvent, TooLong
-from client.connection import Failed, begin, words_of
+from client.connection import Begun, Failed, begin, words_of
 from thermos.errors import ThermosError
 
 #: The scheduler sends a comment every 15 s.
@@ -49,7 +47,7 @@ class EventStream:
         self._target = f"{API}/events?{urlencode(query)}"
         self._parser = EventParser(after)
         self._heard: queue.SimpleQueue[Heard] = queue.SimpleQueue()
-        self._connection: http.client.HTTPConnection | None = None
+        self._begun: Begun | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._read, name="events", daemon=True)
         self._thread.start()
@@ -69,10 +67,8 @@ class EventStream:
     def close(self) -> None:
         """Wake the thread; it ends by itself."""
         self._closed = True
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
-            with contextlib.suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        if self._begun is not None:
+            self._begun.wake()
             self._thread.join(1.0)
 
     # --- the thread --------------------------------------------------------------------------------------------------
@@ -83,12 +79,11 @@ class EventStream:
             headers = {**self._api.headers(origin), "Accept": "text/event-stream"}
             if self.last_id:
                 headers["Last-Event-ID"] = self.last_id
-            self._connection, response = begin(origin, "GET", self._target, headers, None, SILENCE_S)
+            self._begun = begin(origin, "GET", self._target, headers, None, SILENCE_S)
             try:
-                self._heard.put(self._hear(response))
+                self._heard.put(self._hear(self._begun.response))
             finally:
-                response.close()
-                self._connection.close()
+                self._begun.close()
         except (Failed, ThermosError) as error:
             self._heard.put(Ended(str(error)))
         except (OSError, ValueError, http.client.HTTPException) as error:

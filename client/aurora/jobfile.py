@@ -13,6 +13,8 @@ from config.check import raise_errors
 from config.core.problem import is_error, render_problem
 from config.core.rules import check_job
 from config.core.taskconfig import job_configuration
+from config.dsl import CoercionError, Uninterpolatable
+from config.dsl.objects import ShapeError
 from config.loader import LoadedJobs, load_jobs
 
 
@@ -49,7 +51,11 @@ def choose_job(
     context: Context, key: ClusterJobKey, loaded: LoadedJobs, bind: Callable[[Any], Any] = lambda job: job
 ) -> JobOfFile:
     """The job of a loaded config, after `bind`. Raises ConfigError."""
-    job = bind(loaded.pick(key.name, cluster=key.cluster, role=key.role, environment=key.environment))
+    job = loaded.pick(key.name, cluster=key.cluster, role=key.role, environment=key.environment)
+    try:
+        job = bind(job)
+    except (CoercionError, ShapeError, Uninterpolatable):
+        pass  # a value in it is wrong; the check says so, with its place, and all else
     checked = check_job(job)
     raise_errors(checked.problems)
     for problem in checked.problems:

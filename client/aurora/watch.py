@@ -68,6 +68,7 @@ class Watch:
             self._fetch()
             self._away_since = None
         except (NetworkError, TimedOut):
+            self.fresh = False
             now = self._looked_at = self._clock()
             self._away_since = self._away_since if self._away_since is not None else now
             if now - self._away_since > AWAY_S:

@@ -14,7 +14,7 @@ from client.aurora.core.tasks import DELETED, OVER, WAITING, Task
 
 @dataclass(frozen=True)
 class Seen:
-    """The newest task of an instance. `reason`: why it waits, where that is known."""
+    """The newest task of an instance. `reason`: why it waits, `ancestor`: the task that it replaces; where known."""
 
     instance: int
     task_id: str
@@ -23,6 +23,7 @@ class Seen:
     host: str = ""
     message: str = ""
     reason: str = ""
+    ancestor: str = ""
 
     @property
     def is_active(self) -> bool:
@@ -61,9 +62,7 @@ class Instances:
         """All tasks of the job; what is not among them is deleted."""
         found: dict[int, Seen] = {}
         for task in tasks:
-            seen = Seen(
-                task.instance, task.id, task.status, task.since_ms, task.host, task.message, reasons.get(task.id, "")
-            )
+            seen = _seen(task, reasons.get(task.id, ""))
             old = found.get(seen.instance)
             if self._matters(seen.instance) and (old is None or _is_newer(seen, old)):
                 found[seen.instance] = seen
@@ -80,6 +79,8 @@ class Instances:
         old = self._seen.get(seen.instance)
         if not self._matters(seen.instance) or (old is not None and not self._goes_on(old, seen)):
             return False
+        if old is not None:
+            seen = replace(seen, ancestor=old.ancestor if old.task_id == seen.task_id else old.task_id)
         self._set(seen)
         return True
 
@@ -106,6 +107,19 @@ class Instances:
         if new.since_ms < old.since_ms or (new.task_id == old.task_id and new.status == old.status):
             return False
         return new.task_id == old.task_id or new.is_active or not old.is_active
+
+
+def _seen(task: Task, reason: str) -> Seen:
+    return Seen(
+        instance=task.instance,
+        task_id=task.id,
+        status=task.status,
+        since_ms=task.since_ms,
+        host=task.host,
+        message=task.message,
+        reason=reason,
+        ancestor=task.ancestor_id or "",
+    )
 
 
 def _is_newer(seen: Seen, old: Seen) -> bool:

@@ -104,7 +104,8 @@ class Restarted:
         if seen.task_id == old:  # it ends, or has ended and its successor comes
             return None
         since = self._running_since.get(number)
-        if seen.task_id != self._new.setdefault(number, seen.task_id) or not seen.is_active:
+        is_second = seen.task_id != self._new.setdefault(number, seen.task_id) or seen.ancestor not in ("", old)
+        if is_second or not seen.is_active:
             ran = f" after it ran for {now - since:.0f} s" if since is not None else ""
             return f"ended{ran}: {_how(seen)}"
         if seen.status == "RUNNING":

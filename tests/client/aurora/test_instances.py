@@ -54,6 +54,18 @@ def test_events_go_on() -> None:
     assert statuses(instances) == {0: ("b", "PENDING")}
 
 
+def test_who_replaces_whom() -> None:
+    instances = Instances()
+    document = {"assignedTask": {"taskId": "b", "instanceId": 0}, "status": "PENDING", "ancestorId": "a"}
+    instances.look([parse_task(document)], {})
+    assert instances.known[0].ancestor == "a"
+    instances.event(event(0, "b", "RUNNING", 2))
+    assert instances.known[0].ancestor == "a"
+    instances.event(event(0, "b", "FAILED", 3))
+    instances.event(event(0, "c", "PENDING", 3))
+    assert instances.known[0].ancestor == "b"
+
+
 def test_what_is_deleted() -> None:
     instances = Instances()
     instances.look([task(0, "a", "PENDING"), task(1, "b", "FINISHED"), task(2, "c", "RUNNING")], {})

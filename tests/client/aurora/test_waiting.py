@@ -85,5 +85,12 @@ def test_one_that_never_runs_has_failed() -> None:
     assert restarted.judge(known(("x", "RUNNING"), ("c", "RUNNING")), 12.0) == Verdict(True, {0: "ended: THROTTLED"})
 
 
+def test_one_that_ran_and_ended_unseen_has_failed() -> None:
+    restarted = Restarted({0: "old"}, 10.0)
+    third = Seen(0, "third", "THROTTLED", 1, ancestor="second")
+    assert restarted.judge({0: third}, 1.0) == Verdict(True, {0: "ended: THROTTLED"})
+    assert not Restarted({0: "old"}, 10.0).judge({0: Seen(0, "second", "PENDING", 1, ancestor="old")}, 1.0).over
+
+
 def test_no_watching_at_all() -> None:
     assert Restarted({0: "old"}, 0.0).judge(known(("new", "RUNNING")), 3.0) == Verdict(True)
