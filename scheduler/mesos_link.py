@@ -21,11 +21,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any, assert_never
 
 from mesos.core import scheduler_api as api
-from mesos.core.messages import AgentID, FrameworkID, MasterInfo, TaskID, TaskStatus
+from mesos.core.messages import AgentID, FrameworkID, MasterInfo, Offer, TaskID, TaskStatus
 from mesos.scheduler_driver import CallFailed, CallRefused, NotSubscribed, Refused, SchedulerDriver, SchedulerListener
 from mesos.timers import Cancellable, Timers
 from scheduler.core.effects import (
@@ -52,6 +53,9 @@ MakeDriver = Callable[[FrameworkID | None, SchedulerListener], SchedulerDriver]
 
 #: Calls that are under way at a time.
 ABREAST = 64
+
+#: Offers in one turn.
+OFFERS_AT_ONCE = 500
 
 #: After a call that failed, until it is made good: whatever was on its way has arrived then.
 RETRY_AFTER_S = 10.0
@@ -184,14 +188,23 @@ class MesosLink:
             self._collect(event.update.status)
         else:
             self._flush()
-            self._hear(event)
+            if event.offers is not None:
+                await self._offered(event.offers.offers)
+            else:
+                self._hear(event)
         await self._loop.room()
+
+    async def _offered(self, offers: Sequence[Offer]) -> None:
+        """The first offers of a large cluster come all at once; others have their turn between parts of them."""
+        for first in range(0, len(offers), OFFERS_AT_ONCE):
+            part = offers[first : first + OFFERS_AT_ONCE]
+            self._loop.post(partial(self._engine.offers, offers=part))
+            await self._loop.room()
+            await asyncio.sleep(0)
 
     def _hear(self, event: api.Event) -> None:
         engine, loop = self._engine, self._loop
-        if (offers := event.offers) is not None:
-            loop.post(lambda turn: engine.offers(turn, offers.offers))
-        elif (rescind := event.rescind) is not None:
+        if (rescind := event.rescind) is not None:
             loop.post(lambda turn: engine.rescinded(turn, rescind.offer_id.value))
         elif (inverse := event.inverse_offers) is not None:
             loop.post(lambda turn: engine.inverse_offers(turn, inverse.inverse_offers))

@@ -35,7 +35,7 @@ from scheduler.core.effects import (
 )
 from scheduler.engine import Engine
 from scheduler.lifecycle import LifecycleState
-from scheduler.mesos_link import AGAIN_AFTER_S, RETRY_AFTER_S, MesosLink, alike
+from scheduler.mesos_link import AGAIN_AFTER_S, OFFERS_AT_ONCE, RETRY_AFTER_S, MesosLink, alike
 from scheduler.store.journal import StoreError
 from scheduler.store.ops import SaveFrameworkId
 from scheduler.turn import Turn
@@ -302,6 +302,17 @@ async def test_other_events_keep_their_place_among_statuses() -> None:
         await linked.driver.listener.event(update("d"))
         await linked.driver.listener.disconnected("gone")
         assert linked.engine.heard == [("statuses", "d"), ("disconnected",)]
+
+
+async def test_very_many_offers_are_several_turns() -> None:
+    async with Linked() as linked:
+        names = [f"O{number}" for number in range(2 * OFFERS_AT_ONCE + 1)]
+        offers = api.Offers(offers=tuple(offer_of(name) for name in names))
+        await linked.hear(api.Event(type=api.EventType.OFFERS, offers=offers), rescind("O0"))
+        assert [(heard[0], len(heard) - 1) for heard in linked.engine.heard] == [
+            ("offers", OFFERS_AT_ONCE), ("offers", OFFERS_AT_ONCE), ("offers", 1), ("rescinded", 1),
+        ]  # fmt: skip
+        assert [name for heard in linked.engine.heard[:3] for name in heard[1:]] == names
 
 
 def offer_of(name: str) -> Offer:
