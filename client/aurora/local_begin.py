@@ -60,9 +60,11 @@ def _interruptible() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGTERM, signal.SIGHUP)}
-    before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
+        for signum, handler in before.items():
+            if signum is not signal.SIGINT and handler is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(signum, interrupt)
         yield
     finally:
         for signum, handler in before.items():

@@ -11,7 +11,7 @@ import json
 import click
 
 from client.aurora.exits import Exit
-from client.aurora.local_end import take_down
+from client.aurora.local_end import end_tasks, take_down
 from client.aurora.local_place import LOGS, STORE, load_plan, locked, pick_cluster
 from client.aurora.local_plan import check_cluster
 from client.exits import complain, echo_lines
@@ -51,6 +51,7 @@ def command(cluster: str | None, keep_jobs: bool, keep_logs: bool, output: str) 
             return Exit.OK
         if output != "json":
             complain("aurora", f"stopping cluster {name} and all that runs in it")
+        end_tasks(plan)
         take_down(plan, *((STORE,) if keep_jobs else ()), *((LOGS,) if keep_logs else ()))
     kept = f"; what was kept is in {plan.work_dir}" if keep_jobs or keep_logs else ""
     _tell(output, name, f"cluster {name} is down{kept}", was_up=True)

@@ -7,16 +7,15 @@ are asked for at the door of the embedded Mesos; a task is killed by killing its
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from client.aurora.local_ask import ask_door, ask_json, order
 from client.aurora.local_monkey import Fault, Situation
 from client.aurora.local_plan import CALLED, PARTS, LocalPlan
-from client.aurora.local_task import kill_part, kill_run
+from client.aurora.local_task import kill_part, kill_run, running_tasks
 from thermos.core.states import ProcessState
 from thermos.errors import HostError, UserError
 from thermos.host.kernel import Kernel
-from thermos.monitor.detect import Found, find_tasks, mesos_roots
+from thermos.monitor.detect import Found
 from thermos.monitor.follow import read_task
 
 #: What every executor id begins with, before the id of its task.
@@ -128,8 +127,7 @@ def task_id_of(task: dict[str, object]) -> str:
 
 def find_task(plan: LocalPlan, task_id: str) -> Found:
     """Where its records are. Raises HostError."""
-    roots = [root for work_dir in plan.agent_dirs for root in mesos_roots(Path(work_dir))]
-    for found in find_tasks(roots):
-        if found.task_id == task_id and found.active:
+    for found in running_tasks(plan):
+        if found.task_id == task_id:
             return found
     raise HostError(f"cannot find task {task_id}: no executor of cluster {plan.cluster} runs it")

@@ -55,8 +55,8 @@ class Look:
 
     @property
     def is_ready(self) -> bool:
-        """Tasks could be placed on every agent now, as far as anybody can tell."""
-        return self.is_up and all(agent.offered for agent in self.agents)
+        """Every agent has offered what it has, or is in use: jobs of a store that was kept may take all of it."""
+        return self.is_up and all(agent.offered or agent.executors for agent in self.agents)
 
     def part(self, name: str) -> Part:
         return next(part for part in self.parts if part.name == name)

@@ -46,6 +46,9 @@ _LOG_MB, _LOG_BACKUPS = 10, 2
 _PAUSE_S = 0.5
 ENDING_S = 20.0
 
+#: Seconds for tasks to end politely when the cluster does.
+GRACE_S = 30
+
 #: Losing an agent takes so long, not 75 seconds: who plays with faults wants to see what comes of it.
 _PING_S, _PINGS = 2, 4
 
@@ -208,6 +211,7 @@ def mesos_words(plan: LocalPlan) -> list[str]:
         words += ["--hostname", host, "--attributes", attributes, "--resources", resources]
     words += ["--master-option", f"agent_ping_timeout_s={_PING_S}"]
     words += ["--master-option", f"max_agent_ping_timeouts={_PINGS}"]
+    words += ["--agent-option", f"executor_shutdown_grace_period_s={GRACE_S}"]
     return words
 
 

@@ -24,7 +24,7 @@ from thermos.host.checkpoint import open_checkpoint
 from thermos.host.kernel import Kernel
 from thermos.host.spawn import Settings
 from thermos.host.users import current_user
-from thermos.monitor.detect import Found
+from thermos.monitor.detect import Found, find_tasks, mesos_roots
 from thermos.monitor.follow import Attendance, TaskView, read_task
 from thermos.monitor.last_lines import tail_lines
 from thermos.monitor.watch import Watch
@@ -124,6 +124,20 @@ def kill_run(run: Run, kernel: Kernel) -> None:
         raise HostError(f"cannot kill pid {run.pid}: {error.strerror}") from error
     finally:
         kernel.close(pidfd)
+
+
+def running_tasks(plan: LocalPlan) -> list[Found]:
+    """What executors run now."""
+    roots = [root for work_dir in plan.agent_dirs for root in mesos_roots(Path(work_dir))]
+    kernel = Kernel()
+    return [found for found in find_tasks(roots) if found.active and _has_executor(found, kernel)]
+
+
+def _has_executor(found: Found, kernel: Kernel) -> bool:
+    try:
+        return read_task(found.paths, kernel).attendance is Attendance.ATTENDED
+    except HostError:
+        return False  # it has just ended
 
 
 # --- the end

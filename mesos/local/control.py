@@ -125,6 +125,14 @@ class Control:
                 return f"killed executor {words.executor} on {self._name(number)}"
         raise HostError(f"cannot kill executor {words.executor!r}: no agent runs it")
 
+    async def end_agents(self, words: Words) -> str:
+        """All of them for good, as SIGUSR1 does it: executors are told to shut down, and get their time for it. They
+        are not waited for."""
+        numbers = [number for number in range(self._cluster.agents) if self._cluster.agent_is_up(number)]
+        for number in numbers:
+            self._cluster.agent(number).shut_down()
+        return f"{len(numbers)} agents end, and all that runs on them"
+
     def _number(self, words: Words) -> int:
         if words.agent is None or not 0 <= words.agent < self._cluster.agents:
             raise UserError(f"no agent {words.agent}: there are 0 to {self._cluster.agents - 1}")
@@ -143,6 +151,7 @@ VERBS: dict[str, Callable[[Control, Words], Awaitable[str]]] = {
     "start-master": Control.start_master,
     "restart-master": Control.restart_master,
     "kill-executor": Control.kill_executor,
+    "end-agents": Control.end_agents,
 }
 
 

@@ -190,6 +190,8 @@ def test_it_is_up_when_all_of_it_is() -> None:
     waiting = Look(parts=UP.parts, agents=agents("up", "up", offered=None), minded=True)
     assert (waiting.is_up, waiting.is_ready) == (True, False)
     assert _missing(waiting) == "no offer of 127.0.0.11, 127.0.0.12 has come"
+    in_use = (Agent(0, "h", "up", "a:b", executors=1, offered=False), agents("up", "up")[1])
+    assert Look(parts=UP.parts, agents=in_use, minded=True).is_ready
     started = Look(parts=(part("mesos", "does not answer"), *UP.parts[1:]), agents=UP.agents, minded=True)
     assert _missing(started) == "Mesos does not answer"
     assert [key for key, _ in _milestones(plan(hosts=plan().hosts[:2]), UP)] == ["mesos", "observer", "scheduler"]

@@ -115,6 +115,11 @@ def test_the_master_and_executors_are_killed(tmp_path: Path) -> None:
             assert (code, told["text"].startswith(f"killed executor {executor['id']} on agent ")) == (200, True)
             await until(lambda: not Path(f"/proc/{pid}").exists())
             assert (await r.do("kill-executor", executor="none"))[0] == 409
+            await framework.launch("t2")
+            pid = pid_in(await framework.status("t2", "TASK_RUNNING"))
+            assert await r.do("end-agents") == (200, {"text": "2 agents end, and all that runs on them"})
+            await until(lambda: not any(map(r.cluster.agent_is_up, (0, 1))))
+            assert not Path(f"/proc/{pid}").exists()
             framework.close()
             assert (await r.do("kill-master"))[0] == 200
             assert (await r.state())["master"]["up"] is False
