@@ -24,6 +24,7 @@ from scheduler.core.update_model import (
 )
 from scheduler.core.update_states import is_backward
 from scheduler.core.update_strategy import Walk, walk_of
+from thermos.errors import Bug
 
 _A = JobUpdateAction
 
@@ -67,7 +68,9 @@ class Way:
 
     def fold(self, event: JobInstanceUpdateEvent) -> None:
         instance = event.instance_id
-        group = self._group_of[instance]
+        group = self._group_of.get(instance)
+        if group is None:
+            raise Bug(f"cannot fold an event: instance {instance} is not in the update")
         if event.action is self.words.begun:
             self.begun.setdefault(instance, event.timestamp_ms)
             if event.message == CHECKING_SLA:
@@ -114,7 +117,7 @@ class Progress:
 
     def catch_up(self, events: Sequence[JobUpdateEvent], instance_events: Sequence[JobInstanceUpdateEvent]) -> None:
         """Both lists from their beginning; only what is new in them is folded. After a commit that failed a new
-        `Progress` has to be made: what was folded can't be taken back."""
+        `Progress` has to be made: what was folded can't be taken back. Raises Bug for an instance of somebody else."""
         for event in events[self._events :]:
             if self._events == 0:
                 self.created_ms = event.timestamp_ms

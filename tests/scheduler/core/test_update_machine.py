@@ -196,6 +196,16 @@ def test_no_pause_before_batches_that_are_well_already() -> None:
     assert driver.status is U.ROLLED_FORWARD
 
 
+def test_a_pause_that_somebody_wished_is_not_the_one_between_batches() -> None:
+    driver = Driver(job_of(2), NEW, 2, settings_of(batch=1, pause=True))
+    driver.settle()
+    driver.wish(Wish.PAUSE, "Update auto paused")
+    driver.wish(Wish.RESUME)
+    driver.run()
+    assert driver.status is U.ROLL_FORWARD_PAUSED
+    assert driver.events[-1].user is None
+
+
 def test_a_batch_that_is_not_quite_done_goes_on_without_a_pause() -> None:
     driver = Driver(job_of(4), NEW, 4, settings_of(batch=2, pause=True))
     driver.world.habits.start_ms = lambda: 5000
@@ -613,6 +623,17 @@ def test_a_fold_goes_on_where_it_stopped() -> None:
             other.failures,
         )
     assert fresh.status is driver.progress.status is U.ROLLED_BACK
+    told_again = progress_of(driver.update, driver.events, [*driver.instance_events, driver.instance_events[-1]])
+    assert told_again.backward.ended == fresh.backward.ended
+    assert told_again.backward.front == fresh.backward.front
+
+
+def test_events_of_other_instances_are_a_bug() -> None:
+    driver = Driver(job_of(1), NEW, 1, settings_of(queue=1))
+    driver.run()
+    foreign = structs.replace(driver.instance_events[-1], instance_id=9)
+    with pytest.raises(Bug, match="instance 9 is not in the update"):
+        progress_of(driver.update, driver.events, [foreign])
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,21 @@ from random import Random
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from scheduler.core.model import ScheduledTask
+from scheduler.core.model import CountSlaPolicy, ScheduledTask, SlaPolicy
 from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_model import UPDATE_ACTIVE, JobUpdateSettings, JobUpdateStatus
 from scheduler.core.update_states import AWAITING_PULSE, PAUSED, Wish
-from tests.scheduler.core.update_world import NEW, OLD, OTHER, Driver, JobWorld, settings_of, uneven, world_of
+from scheduler.core.update_watch import WaitKind
+from tests.scheduler.core.update_world import NEW as PLAIN_NEW
+from tests.scheduler.core.update_world import OLD, OTHER, Driver, JobWorld, settings_of, uneven, world_of
 
 S, U = ScheduleStatus, JobUpdateStatus
 
 PULSE_MS = 20_000
+POLICY = SlaPolicy(count_sla_policy=CountSlaPolicy(count=1, duration_secs=60))
+NEW = structs.replace(PLAIN_NEW, sla_policy=POLICY)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Case:
     sickness: float
     trouble: float
     coordinated: bool
+    sla: bool
 
 
 @st.composite
@@ -51,13 +57,14 @@ def strategies(draw: st.DrawFn, base: JobUpdateSettings) -> JobUpdateSettings:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    coordinated = draw(st.booleans())
+    coordinated, sla = draw(st.booleans()), draw(st.booleans())
     base = JobUpdateSettings(
         max_per_instance_failures=draw(st.integers(0, 2)),
         max_failed_instances=draw(st.integers(0, 2)),
         min_wait_in_instance_running_ms=draw(st.sampled_from([0, 500, 3000])),
         rollback_on_failure=draw(st.booleans()),
         block_if_no_pulses_after_ms=PULSE_MS if coordinated else 0,
+        sla_aware=sla,
     )
     return Case(
         seed=draw(st.integers(0, 2**32)),
@@ -67,6 +74,7 @@ def cases(draw: st.DrawFn) -> Case:
         sickness=draw(st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0])),
         trouble=draw(st.sampled_from([0.0, 0.05, 0.3])),
         coordinated=coordinated,
+        sla=sla,
     )
 
 
@@ -83,6 +91,7 @@ def driver_of(case: Case, chance: Random) -> Driver | None:
     habits.lives = lives
     only = {i for i in range(10) if chance.random() < 0.8} if chance.random() < 0.3 else None
     driver = Driver(world_of(current, habits), NEW, case.wanted, case.updating, only, forgetful=chance.random() < 0.2)
+    driver.allows = lambda policy: chance.random() < 0.5
     driver.loses = lambda: chance.random() < case.trouble
     return None if driver.diff.is_empty else driver
 
@@ -106,7 +115,9 @@ def live(driver: Driver, case: Case, chance: Random, wishes: tuple[Wish, ...] = 
         elif driver.status in AWAITING_PULSE or (case.coordinated and chance.random() < 0.5):
             driver.pulse()
         elif not driver.world.advance(driver.decision.wake_at_ms):
-            raise AssertionError(f"it waits for ever: {driver.decision.waits_for}")
+            kinds = {each.what for each in driver.decision.waits_for}
+            assert kinds == {WaitKind.SLA}, f"it waits for ever: {driver.decision.waits_for}"
+            driver.world.now_ms += 60_000  # the policy is asked again
     raise AssertionError("it never ends")
 
 
