@@ -118,7 +118,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _internal(request: web.Request, error: Exception) -> ApiProblem:
-    _log.error("internal error at %s %s", request.method, request.path[:200], exc_info=error)
+    _log.error("internal error at %s %s", request.method, request.rel_url.raw_path[:200], exc_info=error)
     return ApiProblem(ErrorCode.INTERNAL, f"internal error: {type(error).__name__}; the log of the scheduler says more")
 
 

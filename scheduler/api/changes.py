@@ -1,9 +1,13 @@
 """A change from the request to the answer: who asks is allowed to, the turn is durable, and said twice it is done once.
 
+Who has changed what stands in the log, a line for each change.
+
 Source: spec/scheduler.md §9.2.
 """
 
 from __future__ import annotations
+
+import logging
 
 from aiohttp import web
 
@@ -18,6 +22,8 @@ from web.answers import to_json
 
 AGAIN = "Idempotent-Replay"
 
+_log = logging.getLogger("aurora.scheduler")
+
 
 async def change(request: web.Request, route: Route, user: str) -> web.Response:
     """Raises ApiProblem, Refusal, StoreError."""
@@ -25,7 +31,8 @@ async def change(request: web.Request, route: Route, user: str) -> web.Response:
     key = gate.idempotency_key(request)
     data, body = await gate.read_body(request, route.body)
     permit = _permit_of(route)
-    gate.authorize(request, permit, user, gate.job_of(asked, body) if permit.of_job else None)
+    job = gate.job_of(asked, body) if permit.of_job else None
+    gate.authorize(request, permit, user, job)
     wish = answers.wish(key, user, request.method, request.rel_url.raw_path, data) if key is not None else None
 
     def decide(turn: Turn) -> answers.Reply:
@@ -35,6 +42,8 @@ async def change(request: web.Request, route: Route, user: str) -> web.Response:
         reply = await asked.loop.act(decide)
     except answers.KeyWasUsed as error:
         raise ApiProblem(ErrorCode.INVALID_REQUEST, str(error), status=409) from None
+    if not reply.again:
+        _log.info("%s of %s by %s from %s", permit.call, job or "the cluster", user, request.remote)
     return web.Response(
         body=reply.body,
         status=route.status,

@@ -12,6 +12,10 @@ from scheduler.event_log import EventLog, Reader, TooManyReaders
 from web.asking import text
 from web.streams import HEARTBEAT, STILL_HERE, open_stream, send, welcome
 
+#: A delivery takes some 40 microseconds.
+REST_PER_READER_S = 0.0002
+SHORTEST_REST_S, LONGEST_REST_S = 0.005, 1.0
+
 
 async def events(request: web.Request, user: str) -> web.StreamResponse:
     """Until the reader leaves, sleeps, or the server ends."""
@@ -47,3 +51,12 @@ async def _pump(response: web.StreamResponse, reader: Reader, log: EventLog) -> 
         if found is None:
             return
         await send(response, found)
+        rest_s = rest_for(log.readers)
+        if rest_s >= SHORTEST_REST_S:
+            await asyncio.sleep(rest_s)
+
+
+def rest_for(readers: int) -> float:
+    """Between two deliveries to one reader: long beside the work that they all make, so that however many follow
+    however much, it is a part of the time only. What comes meanwhile is delivered together."""
+    return min(LONGEST_REST_S, readers * REST_PER_READER_S)

@@ -13,7 +13,8 @@ from thermos.version import VERSION
 from web.answers import titles
 
 _ABOUT = """Jobs, tasks and hosts of a cluster. Moments are milliseconds since the epoch, memory and disk are MB.
-Fields with their default value may be left out of requests, and are of answers. A change may have an
+Fields with their default value may be left out of requests, and are of some answers; a field or a parameter that
+nobody knows is refused. A change may have an
 Idempotency-Key: the same request under the same key is done once and answered alike, for a day, restarts included."""
 
 #: What every answer may be instead.

@@ -173,6 +173,13 @@ def test_many_readers_hear_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     run(test)
 
 
+def test_many_readers_get_several_events_at_once() -> None:
+    """So that they can't take all of the time."""
+    assert events.rest_for(1) < events.SHORTEST_REST_S, "one hears at once"
+    assert events.rest_for(1000) >= 0.1
+    assert events.rest_for(1_000_000) == events.LONGEST_REST_S
+
+
 def test_the_server_ends_the_streams() -> None:
     async def test() -> None:
         async with serving() as s:
