@@ -25,6 +25,8 @@ _PATIENCE_S, _LOOK_S = 180.0, 0.2
 #: So many ends of a part while the cluster starts, and it is given up.
 _ENDS = 3
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 #: Lines of what a part that fails has said.
 _LINES = 5
 
@@ -46,7 +48,8 @@ def bring_up(plan: LocalPlan, tell: Callable[[str], None]) -> None:
             _wait_until_ready(plan, tell)
             register(Path(plan.clusters_file), cluster_entry(plan))
         except BaseException as error:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for signum in _SIGNALS:
+                signal.signal(signum, signal.SIG_IGN)
             if not isinstance(error, KeyboardInterrupt):
                 tell("taking all of it back")
             take_down(plan, *kept, *((LOGS,) if isinstance(error, CommandFailed) else ()))
@@ -60,7 +63,7 @@ def _interruptible() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {signum: signal.getsignal(signum) for signum in _SIGNALS}
     try:
         for signum, handler in before.items():
             if signum is not signal.SIGINT and handler is not signal.SIG_IGN:  # as nohup has it
@@ -117,5 +120,5 @@ def _missing(seen: Look) -> str:
     for part in seen.parts:
         if not part.answers:
             return f"{CALLED[part.name]} {part.words}"
-    waiting = [agent.host for agent in seen.agents if agent.state != "up" or not agent.offered]
+    waiting = [agent.host for agent in seen.agents if agent.state != "up" or not (agent.offered or agent.executors)]
     return f"no offer of {', '.join(waiting)} has come"

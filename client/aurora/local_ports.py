@@ -15,7 +15,7 @@ _PROC = Path("/proc")
 _LISTEN = "0A"
 
 #: Where free ports are looked for: below those that the kernel gives to outgoing connections.
-_CHOICE = range(20000, 30000)
+_CHOICE = range(22000, 30000)
 _TRIES = 200
 
 #: Asks for ports that are free now.

@@ -129,7 +129,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 def _some_ports(count: int) -> tuple[int, int]:
     """A range that nobody uses now, away from what other tests use."""
     for _ in range(100):
-        first = 1024 + int.from_bytes(os.urandom(2), "big") % 14000
+        first = 10000 + int.from_bytes(os.urandom(2), "big") % 4000
         with socket.socket() as low, socket.socket() as high:
             try:
                 low.bind(("", first))
