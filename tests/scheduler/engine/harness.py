@@ -31,7 +31,7 @@ from scheduler.core.model import ScheduledTask, TaskConfig
 from scheduler.core.states import AGENT_ASSIGNED, OF_MESOS, TERMINAL, TRANSIENT, ScheduleStatus
 from scheduler.core.timeouts import Timer, gives_up_after_s
 from scheduler.engine import Engine, EngineSettings
-from scheduler.store.ops import Op
+from scheduler.store.ops import Op, SaveFrameworkId
 from scheduler.store.tables import Tables, apply, replay
 from scheduler.store.trial import Trial
 from scheduler.turn import Turn
@@ -65,6 +65,7 @@ class World:
         self.journal: list[Op] = []
         self.durable = Tables()  # what the journal leads to
         self.mono, self.wall = 1000.0, WALL
+        self.framework = "f"
         self.lag = False
         self.flights: list[Turn] = []
         self.performed: list[Effect] = []
@@ -92,7 +93,18 @@ class World:
 
     def subscribe(self, again: bool = False) -> None:
         self.master.connect()
-        self.act(lambda turn: self.engine.registered(turn, "f", again))
+        self.act(lambda turn: self.engine.registered(turn, self.framework, again))
+
+    def forget(self) -> None:
+        """The master forgets the framework, and ends its tasks; it registers as a new one."""
+        self.settle()
+        self.disconnect()
+        for agent in self.master.agents.values():
+            agent.tasks.clear()
+        self.act(lambda turn: turn.apply(SaveFrameworkId(framework_id=None)))
+        self.settle()
+        self.framework = f"f{next(self._unique)}"
+        self.subscribe(again=True)
 
     def disconnect(self) -> None:
         self.master.disconnect()
@@ -284,11 +296,12 @@ class World:
                 Timer.THROTTLE_END: task.status is S.THROTTLED,
                 Timer.TIME_OUT: task.status in TRANSIENT,
                 Timer.KILL_RETRY: task.status is S.KILLING,
-                Timer.DISOWN: False,
                 Timer.GIVE_UP: task.status is S.PARTITIONED and gives_up_after_s(task.config) is not None,
             }
-            assert {timer: self.engine._timers.of(task.id, timer) is not None for timer in Timer} == wanted
-            expected += sum(wanted.values())
+            found = {timer for timer in Timer if self.engine._timers.of(task.id, timer) is not None}
+            assert found - {Timer.DISOWN} == {timer for timer, is_wanted in wanted.items() if is_wanted}
+            assert Timer.DISOWN not in found or task.status in AGENT_ASSIGNED
+            expected += len(found)
         assert len(self.engine._timers) == expected
         assert set(self.engine._timers._kill_pauses) == {task.id for task in tasks if task.status is S.KILLING}
 

@@ -15,7 +15,7 @@ from scheduler.core.groups import GroupRules
 from scheduler.core.model import AssignedTask, PartitionPolicy
 from scheduler.core.states import ScheduleStatus
 from scheduler.engine import EngineSettings
-from scheduler.store.ops import SaveFrameworkId, SaveHostAttributes
+from scheduler.store.ops import SaveHostAttributes
 from tests.scheduler.core.making import SETTINGS, config, limit, offer, value
 from tests.scheduler.engine.harness import World
 from tests.scheduler.engine.making import messages, service, world
@@ -270,10 +270,7 @@ def test_tasks_of_a_framework_that_the_master_forgot_are_replaced() -> None:
     made = world()
     task, ended = made.running(service(policy=PartitionPolicy(reschedule=False)), 2)
     made.say(ended, TaskState.FINISHED)
-    made.master.disconnect()
-    made.act(lambda turn: turn.apply(SaveFrameworkId(framework_id=None)))
-    made.master.connected = True
-    made.act(lambda turn: made.engine.registered(turn, "g", True))
+    made.forget()
     made.advance(0)
     assert messages(made.task(task.id))[-1] == ("LOST", "The master has forgotten the framework, and ended its tasks.")
     assert made.replacement_of(task).is_active

@@ -129,6 +129,11 @@ class Chaos(World):
         if not self.master.connected:
             self.subscribe(again=True)
 
+    def do_forget(self, n: int) -> None:
+        if n % 4 == 0 and self.master.connected:
+            self.forget()
+            self.faults.fired["frameworks forgotten"] += 1
+
     def do_restart(self, n: int) -> None:
         if n % 2:
             self.restart()
@@ -244,13 +249,13 @@ FAULTS = {
     "instance taken", "offers rescinded", "statuses repeated", "messages reordered", "statuses lost",
     "agents out of sight", "agents back", "agents destroyed", "disconnected", "restarted", "clock set",
     "commits failed", "turns lost in a crash", "launches taken back", "launches without a master",
-    "LaunchTasks lost", "KillTask lost", "AcknowledgeStatus lost", "DeclineOffers lost",
+    "frameworks forgotten", "LaunchTasks lost", "KillTask lost", "AcknowledgeStatus lost", "DeclineOffers lost",
 }  # fmt: skip
 
 
 def test_long_lives_in_which_every_fault_fires() -> None:
     fired: Counter[str] = Counter()
-    for seed in range(6):
+    for seed in range(10):
         world = Chaos(seed)
         play(world, [(world.random.choice(CHOICES), world.random.randrange(1000)) for _ in range(400)])
         fired += world.faults.fired
