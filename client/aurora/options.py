@@ -16,6 +16,7 @@ import click
 
 from client.aurora import dispatch
 from client.aurora.context import Context
+from client.aurora.exits import Exit
 from client.job_keys import FORM, parse_chosen, parse_job_key, parse_one_instance, parse_partial
 
 if TYPE_CHECKING:
@@ -119,7 +120,11 @@ def verb_options(function: F) -> F:
             verbose=given.pop("verbose") or bool(ctx.find_root().params.get("verbose")),
             skip_hooks=given.pop("skip_hooks"),
         )
-        return dispatch.around(context, given, lambda: function(context, **given))
+        try:
+            return dispatch.around(context, given, lambda: function(context, **given))
+        except KeyboardInterrupt:
+            context.say("interrupted")
+            return Exit.INTERRUPTED
 
     decorated: Any = together(
         click.option("-o", "--output", type=click.Choice(("text", "json")), default="text",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from client.aurora.core.tasks import Task, resources_of
+from client.aurora.core.tasks import Task, one_line, resources_of
 from client.render import date_time
-from thermos.words import printable
 
 
 def status_lines(tasks: Sequence[Task], reasons: Mapping[str, str]) -> Iterator[str]:
@@ -28,19 +27,19 @@ def _task_lines(task: Task, reason: str) -> Iterator[str]:
         f" instance: {task.instance}, status: {task.status}{where}"
     )
     if reason:
-        yield f"\t  reason: {printable(reason)}"
+        yield f"\t  reason: {one_line(reason)}"
     yield f"\t  {resource_words(config)}"
     if task.assigned_task.assigned_ports:
         yield f"\t  ports: {', '.join(f'{n}: {p}' for n, p in sorted(task.assigned_task.assigned_ports.items()))}"
     yield f"\t  failure count: {task.failure_count} (max {_max_failures(config)})"
     yield "\t  events:"
     for event in sorted(task.task_events, key=lambda event: event.timestamp):
-        message = f": {printable(event.message)}" if event.message else ""
+        message = f": {one_line(event.message)}" if event.message else ""
         yield f"\t   {date_time(event.timestamp / 1000)} {event.status}{message}"
     if config.get("metadata"):
         yield "\t  metadata:"
         for pair in config["metadata"]:
-            yield f"\t   (key: '{printable(str(pair.get('key')))}', value: '{printable(str(pair.get('value', '')))}')"
+            yield f"\t   (key: '{one_line(str(pair.get('key')))}', value: '{one_line(str(pair.get('value', '')))}')"
 
 
 def _max_failures(config: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from thermos.errors import RemoteError
+from thermos.words import printable
 
 TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED", "LOST"})
 #: The store does not have it any more.
@@ -84,6 +85,11 @@ def parse_task(document: Mapping[str, Any]) -> Task:
         return msgspec.convert(document, Task)
     except msgspec.ValidationError as error:
         raise RemoteError(f"the scheduler's answer is not understood: {error}") from error
+
+
+def one_line(text: str) -> str:
+    """What others wrote, as one line that is harmless for a terminal."""
+    return printable(" ".join(text.split()))
 
 
 def resources_of(config: Mapping[str, Any]) -> dict[str, float]:

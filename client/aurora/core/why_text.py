@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from client.aurora.core.tasks import one_line
 from client.render import countdown, duration, pad, plural, width_of
-from thermos.words import printable
 
 _HEAD = ("HOST", "FITS", "REASONS", "CHANGE")
 _WIDEST = (40, 4, 60)
@@ -29,7 +29,7 @@ def why_lines(key: str, why: Mapping[str, Any], now_ms: int) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    return printable(str(value or ""))
+    return one_line(str(value or ""))
 
 
 def _counts(why: Mapping[str, Any]) -> Iterator[str]:
