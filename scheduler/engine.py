@@ -10,7 +10,7 @@ not be committed. One engine in a process, one thread; nothing here waits, asks 
     StateManager    states of tasks, by the table                    scheduler.core.transitions
     PlacementDesk   offers, groups, rounds, reasons                  scheduler.core.{offers,groups,assign,refusals}
     TaskTimers      what time does to tasks                          scheduler.core.timeouts
-    Reconciler      when the master is asked                         scheduler.core.reconcile
+    Questions       when the master is asked, about what             scheduler.core.reconcile
     Ended           which ended tasks are forgotten                  scheduler.core.prune
 
 Source: spec/scheduler.md §2, §3, §8.4, §8.5.
@@ -27,14 +27,12 @@ from scheduler.core.effects import (
     DeclineOffers,
     Effect,
     LaunchTasks,
-    ReconcileTasks,
 )
 from scheduler.core.explain import Explanation
 from scheduler.core.groups import TaskGroups
 from scheduler.core.model import ScheduledTask, TaskConfig
 from scheduler.core.offers import OfferBook
 from scheduler.core.prune import Ended
-from scheduler.core.reconcile import Due, Reconciler
 from scheduler.core.refusals import RefusalBook, Standing
 from scheduler.core.reschedule import penalty_ms
 from scheduler.core.reservations import Reservations
@@ -47,6 +45,7 @@ from scheduler.engine_settings import EngineSettings
 from scheduler.engine_stats import EngineStats
 from scheduler.host_records import record_host
 from scheduler.placement import PlacementDesk
+from scheduler.questions import Questions
 from scheduler.state_manager import Details, InstanceTaken, Move, StateManager
 from scheduler.store.ops import SaveFrameworkId
 from scheduler.store.tables import Tables
@@ -73,7 +72,7 @@ class Engine:
         self.is_registered = False
         self._chance = chance
         self._states = StateManager(tables, settings, self.stats, chance, unique)
-        self._reconciler: Reconciler | None = None
+        self._questions: Questions | None = None
         self._begin()
 
     @property
@@ -102,7 +101,8 @@ class Engine:
     def start(self, turn: Turn) -> None:
         """Once, after the replay and before anything else: timers, queues and counts from the tables."""
         self._restore(turn.now, self.settings.startup_delay_s)
-        self._reconciler = Reconciler(self.settings.reconciliation, turn.now.mono, self._chance)
+        rules = self.settings.reconciliation
+        self._questions = Questions(self.tables, rules, self.stats, turn.now.mono, self._chance)
 
     def rebuild(self, now: Now, lost: Iterable[Effect] = ()) -> list[Effect]:
         """After a commit failed and was taken back, or a turn broke off: everything anew from the tables.
@@ -115,8 +115,8 @@ class Engine:
         held = [offer.offer.id for offer in self.book]
         for effect in lost:
             held += _offers_of(effect)
-        if self._reconciler is not None:
-            self._reconciler.doubted(now.mono)
+        if self._questions is not None:
+            self._questions.schedule.doubted(now.mono)
         self._begin()
         self._restore(now, 0.0)
         if not held:
@@ -149,10 +149,10 @@ class Engine:
         return penalty_ms(former, self.tables.tasks.get, self.settings.flapping, self._chance)
 
     @property
-    def _asking(self) -> Reconciler:
-        if self._reconciler is None:
+    def _asking(self) -> Questions:
+        if self._questions is None:
             raise Bug("the engine was not started")
-        return self._reconciler
+        return self._questions
 
     # --- as a follower of tasks -------------------------------------------------------------------------------------
 
@@ -171,8 +171,8 @@ class Engine:
     # --- Mesos ------------------------------------------------------------------------------------------------------
 
     def registered(self, turn: Turn, framework_id: str, again: bool) -> None:
-        """Subscribed; `again`: not for the first time. What was said in between, or before the start, was said to
-        nobody: tasks that have an agent are asked about at once. As another framework than before: they are gone."""
+        """Subscribed; `again`: not for the first time. Offers of before are void, tasks that have an agent are asked
+        about; and if we are another framework than before, they are gone."""
         if self.tables.framework_id != framework_id:
             turn.apply(SaveFrameworkId(framework_id=framework_id))
             for task in self.tables.tasks.select(TaskQuery(statuses=AGENT_ASSIGNED)):
@@ -180,15 +180,14 @@ class Engine:
         self.is_registered = True
         self.stats.reregistrations += again
         self.book.disconnected()
-        known = any(self.tables.tasks.count(status) for status in AGENT_ASSIGNED)
-        self._asking.subscribed(turn.now.mono, at_once=known)
+        self._asking.subscribed(turn.now.mono)
 
     def disconnected(self, now: Now) -> None:
         """Offers are void; nothing is declared lost before somebody can say how it is."""
         self.is_registered = False
         self.stats.disconnects += 1
         self.book.disconnected()
-        self._asking.disconnected()
+        self._asking.schedule.disconnected()
 
     def offers(self, turn: Turn, offers: Sequence[Offer]) -> None:
         self.stats.offers_received += len(offers)
@@ -265,10 +264,7 @@ class Engine:
 
     def reconcile(self, turn: Turn, tasks: Sequence[str] | None) -> None:
         """Ask the master about these tasks; none given: about all that have an agent. None: what it knows at all."""
-        if tasks is None:
-            self._ask_all(turn)
-        else:
-            self._asking.ask(tasks or self._with_agent(), turn.now.mono)
+        self._asking.ask(turn, tasks)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -276,7 +272,7 @@ class Engine:
         """All that is due, a bounded part of it; `next_wake` tells when to come again."""
         self._timers.step(turn, self._states, self.is_registered, TIMERS_PER_STEP)
         self._prune(turn)
-        self._reconcile(turn)
+        self._asking.step(turn)
         self._desk.step(turn, self._states)
 
     def next_wake(self) -> float | None:
@@ -284,7 +280,7 @@ class Engine:
         moments = (
             self._timers.next_wake(),
             self._ended.next_wake(),
-            self._asking.next_wake(),
+            self._asking.schedule.next_wake(),
             self._desk.next_wake(),
         )
         return min((at for at in moments if at is not None), default=None)
@@ -293,36 +289,6 @@ class Engine:
         old = self._ended.due(turn.now.mono, PRUNED_PER_STEP)
         if old:
             self.stats.tasks_pruned += len(self._states.delete(turn, old))
-
-    def _reconcile(self, turn: Turn) -> None:
-        while (due := self._asking.due(turn.now.mono)) is not None:
-            match due:
-                case Due.LIST:
-                    self.stats.explicit_reconciliations += 1
-                    self._asking.ask(self._with_agent(), turn.now.mono)
-                case Due.PORTION:
-                    self._ask_about(turn, self._asking.portion(turn.now.mono))
-                case Due.IMPLICIT:
-                    self._ask_all(turn)
-
-    def _with_agent(self) -> list[str]:
-        return [task.id for task in self.tables.tasks.select(TaskQuery(statuses=AGENT_ASSIGNED))]
-
-    def _ask_about(self, turn: Turn, task_ids: Iterable[str]) -> None:
-        """What has ended since it was listed is left out; what we don't know is asked about all the same."""
-        asked: list[tuple[str, str | None]] = []
-        for task_id in task_ids:
-            task = self.tables.tasks.get(task_id)
-            if task is None:
-                asked.append((task_id, None))
-            elif task.status in AGENT_ASSIGNED:
-                asked.append((task_id, task.assigned_task.slave_id or None))
-        if asked:
-            turn.tell(ReconcileTasks(tuple(asked)))
-
-    def _ask_all(self, turn: Turn) -> None:
-        self.stats.implicit_reconciliations += 1
-        turn.tell(ReconcileTasks())
 
     # --- being asked ------------------------------------------------------------------------------------------------
 

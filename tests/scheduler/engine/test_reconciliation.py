@@ -76,7 +76,7 @@ def test_a_new_list_takes_the_place_of_what_was_left_of_the_old_one() -> None:
     made.told(ReconcileTasks)
     found = asked(made, 90)
     assert [tasks for _, tasks in found[:6]] == [2, 2, 2, 2, 2, 2]
-    assert made.engine._asking.waiting <= 5
+    assert made.engine._asking.schedule.waiting <= 5
 
 
 def test_at_once_after_a_start_with_tasks() -> None:
