@@ -372,3 +372,34 @@ def test_a_bug_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     with caplog.at_level(logging.ERROR):
         run(test)
     assert "a secret of the inside" in caplog.text
+
+
+def test_raw_nonsense_on_the_wire() -> None:
+    head = b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\n"
+    json_head = head + b"Content-Type: application/json\r\n"
+    texts = [
+        b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"G" * 20_000 + b"\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 5_000 + b"\r\n",
+        head + b"Content-Length: -5\r\n\r\n",
+        head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        json_head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        json_head + b"Content-Length: 9\r\n\r\n{",
+        b"CONNECT x:1 HTTP/1.1\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /api/v1/jobs HTTP/1.1\r\n\r\n",
+        b"GET //evil.example/%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n",
+    ]  # fmt: skip
+
+    async def test() -> None:
+        async with serving() as s:
+            for text in texts:
+                reader, writer = await connect(s)
+                writer.write(text)
+                writer.write_eof()
+                answer = await asyncio.wait_for(reader.read(100_000), 20)
+                assert not answer.startswith(b"HTTP/1.1 500"), text[:50]
+                assert b"Traceback" not in answer, text[:50]
+                writer.close()
+            assert (await s.get("/api/v1/jobs"))["total"] == 0
+            assert len(s.tables.tasks) == 0
+
+    run(test)
