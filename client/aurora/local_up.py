@@ -77,6 +77,9 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+#: What there is in a checkout.
+EXAMPLE = Path("examples", "webserver.aurora")
+
 PORT = Parsed("port", parse_port)
 
 
@@ -194,17 +197,22 @@ def _up_already(plan: LocalPlan, given: dict[str, Any], output: str) -> int:
 
 
 def ready_lines(plan: LocalPlan) -> list[str]:
-    example = f"{plan.cluster}/www/test/webserver examples/webserver.aurora"
     return [
         f"cluster {plan.cluster} is up",
         f"  scheduler  {plan.scheduler_url}",
         f"  observer   {plan.observer_url}",
         f"  Mesos      {plan.master_url}",
         f"  logs       {plan.work_dir}/.logs",
-        "  next       aurora job create "
-        + (example if plan.cluster == DEFAULT_CLUSTER else f"{plan.cluster}/ROLE/test/NAME FILE"),
+        f"  next       aurora job create {_next_words(plan)}",
         f"             aurora local status --cluster {plan.cluster}",
     ]
+
+
+def _next_words(plan: LocalPlan) -> str:
+    """The example, where it lies at hand and is of this cluster."""
+    if plan.cluster == DEFAULT_CLUSTER and EXAMPLE.is_file():
+        return f"{plan.cluster}/www/test/webserver {EXAMPLE}"
+    return f"{plan.cluster}/ROLE/test/NAME FILE"
 
 
 def complain_unless(quiet: bool) -> Callable[[str], None]:
