@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
 from tests.mesos.conformance.conftest import (
+    Clusters,
     MakeMesos,
     clusters,
     make_mesos,
+    mend,
     mesos,
     pytest_generate_tests,
     pytest_pyfunc_call,
     runner,
 )
+from tests.mesos.conformance.embedded import EmbeddedMesos
+from tests.mesos.conformance.target import Wanted
 
 __all__ = ["MakeMesos", "clusters", "make_mesos", "mesos", "pytest_generate_tests", "pytest_pyfunc_call", "runner"]
+
+
+@pytest.fixture
+def embedded(clusters: Clusters, runner: asyncio.Runner) -> Iterator[EmbeddedMesos]:
+    """For what has nothing to do with Mesos."""
+    target = runner.run(clusters.get("embedded", Wanted()))
+    assert isinstance(target, EmbeddedMesos)
+    yield target
+    runner.run(mend(target))

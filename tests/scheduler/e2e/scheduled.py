@@ -16,10 +16,12 @@ from scheduler.assembly import Scheduler
 from scheduler.core.model import InstanceKey, JobConfiguration, JobKey, ScheduledTask
 from scheduler.core.states import ScheduleStatus
 from scheduler.flags import Flags
-from scheduler.main import open_store, whoever
+from scheduler.main import whoever
 from scheduler.service import jobs
 from scheduler.service.context import Context, ServiceSettings
 from scheduler.settings import settings_of
+from scheduler.store.sqlite_journal import SqliteJournal
+from scheduler.store.store import Store
 from tests.executor.e2e.aurora import processes_with
 from tests.mesos.conformance.asking import post, until
 from tests.mesos.conformance.target import Target
@@ -80,15 +82,18 @@ def executors_of(task_id: str) -> list[int]:
 class Scheduled:
     """Runs inside `async with`; its framework lives on behind it until `forget`."""
 
-    def __init__(self, mesos: Target, store: Path, **flags: Any) -> None:
+    def __init__(
+        self, mesos: Target, store: Path, *, journal: type[SqliteJournal] = SqliteJournal, **flags: Any
+    ) -> None:
         given = {**FLAGS, "mesos_master_address": mesos.leader_text, "store": str(store), **flags}
         self._mesos = mesos
         self._settings = settings_of(Flags(**given), whoever())
+        self._journal = journal
         self._running: asyncio.Task[None] | None = None
         self.scheduler: Scheduler
 
     async def __aenter__(self) -> Scheduled:
-        self.scheduler = Scheduler(self._settings, open_store(self._settings))
+        self.scheduler = Scheduler(self._settings, Store(self._journal(self._settings.store)))
         self._running = asyncio.create_task(self.scheduler.run())
         self.context = Context(self.scheduler.engine, ServiceSettings(cluster="rz1", rules=self._settings.rules))
         await self.until(lambda: self.scheduler.lifecycle.is_active, "registration")
