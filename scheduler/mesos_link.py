@@ -57,6 +57,9 @@ ABREAST = 64
 #: Offers in one turn.
 OFFERS_AT_ONCE = 500
 
+#: Offers of one turn.
+OFFERS_AT_ONCE = 250
+
 #: After a call that failed, until it is made good: whatever was on its way has arrived then.
 RETRY_AFTER_S = 10.0
 

@@ -315,6 +315,13 @@ async def test_very_many_offers_are_several_turns() -> None:
         assert [name for heard in linked.engine.heard[:3] for name in heard[1:]] == names
 
 
+async def test_many_offers_come_in_portions() -> None:
+    async with Linked() as linked:
+        offers = tuple(offer_of(f"O{number}") for number in range(2 * OFFERS_AT_ONCE + 1))
+        await linked.hear(api.Event(type=api.EventType.OFFERS, offers=api.Offers(offers=offers)))
+        assert [len(heard) - 1 for heard in linked.engine.heard] == [OFFERS_AT_ONCE, OFFERS_AT_ONCE, 1]
+
+
 def offer_of(name: str) -> Offer:
     return Offer(
         id=OfferID(value=name),
