@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from scheduler.core.model import SlaPolicy, TaskConfig
 from scheduler.core.update_model import JobInstanceUpdateEvent, JobUpdateEvent
-from scheduler.core.update_states import ROLLING
 from scheduler.core.update_watch import Waiting
 
 
@@ -43,11 +42,6 @@ class UpdateDecision:
     acts: tuple[Act, ...] = ()
     waits_for: tuple[Waiting, ...] = ()
     wake_at_ms: int | None = None
-
-    @property
-    def again(self) -> bool:
-        """The update goes on in another status: the next step follows at once."""
-        return self.event is not None and self.event.status in ROLLING
 
     @property
     def is_quiet(self) -> bool:

@@ -24,6 +24,7 @@ from scheduler.core.update_model import (
     JobUpdateStatus,
 )
 from scheduler.core.update_progress import AUTO_PAUSED, CHECKING_SLA, Progress
+from scheduler.core.update_states import turned
 from scheduler.core.update_watch import Wait, Waiting, WaitKind, last_change_ms, waiting
 
 _S = JobUpdateStatus
@@ -117,6 +118,7 @@ class Evaluation:
         return way.walk.autopause and not way.has_begun(group) and way.groups_begun > self._progress.auto_pauses
 
     def _event(self, status: JobUpdateStatus, message: str | None = None) -> JobUpdateEvent:
+        status = turned(self._progress.status, status)
         return JobUpdateEvent(status=status, timestamp_ms=self._now_ms, message=message)
 
     # -- one instance

@@ -18,13 +18,13 @@ from scheduler.core.update_evaluation import Evaluation, Look
 from scheduler.core.update_model import UPDATE_ENDED, JobInstanceUpdateEvent, JobUpdateEvent, JobUpdateStatus
 from scheduler.core.update_progress import SLA_PASSED, Progress
 from scheduler.core.update_pulse import PULSES_STOPPED, is_blocked, pulse_until_ms
-from scheduler.core.update_states import AWAITING_PULSE, PAUSED, Outcome, Wish, awaiting_of, outcome, rolling_of, wished
+from scheduler.core.update_states import AWAITING_PULSE, PAUSED, Wish, awaiting_of, rolling_of, turned, wished
 from scheduler.core.update_watch import Wait, WaitKind, waiting
-from thermos.errors import Bug, UserError
+from thermos.errors import UserError
 
 
 def step(progress: Progress, look: Look, last_pulse_ms: int, now_ms: int) -> UpdateDecision:
-    """`last_pulse_ms` 0: there was none yet. Raises Bug when the table does not allow what would follow."""
+    """`last_pulse_ms` 0: there was none yet."""
     status = progress.status
     if status in UPDATE_ENDED:
         return UpdateDecision()
@@ -38,18 +38,11 @@ def step(progress: Progress, look: Look, last_pulse_ms: int, now_ms: int) -> Upd
     if blocked:
         event = JobUpdateEvent(status=awaiting_of(status), timestamp_ms=now_ms, message=PULSES_STOPPED)
         return UpdateDecision(event=event)
-    decision = _checked(progress, Evaluation(progress, look, now_ms).run())
+    decision = Evaluation(progress, look, now_ms).run()
     until = pulse_until_ms(progress, last_pulse_ms)
     if until is None or decision.event is not None:
         return decision
     return _woken_by(decision, until)
-
-
-def _checked(progress: Progress, decision: UpdateDecision) -> UpdateDecision:
-    event = decision.event
-    if event is not None and outcome(progress.status, event.status) is not Outcome.SUCCESS:
-        raise Bug(f"cannot turn {progress.update.summary.key} from {progress.status} to {event.status}")
-    return decision
 
 
 def _woken_by(decision: UpdateDecision, at_ms: int) -> UpdateDecision:
@@ -67,9 +60,7 @@ def decide_wish(
         raise UserError(f"cannot {wish} {progress.update.summary.key}: it is {progress.status}")
     if status is progress.status:
         return None
-    if outcome(progress.status, status) is not Outcome.SUCCESS:
-        raise Bug(f"cannot turn {progress.update.summary.key} from {progress.status} to {status}")
-    return JobUpdateEvent(status=status, timestamp_ms=now_ms, user=user, message=message)
+    return JobUpdateEvent(status=turned(progress.status, status), timestamp_ms=now_ms, user=user, message=message)
 
 
 def sla_passed(progress: Progress, instance: int, now_ms: int) -> JobInstanceUpdateEvent:

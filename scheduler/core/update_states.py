@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from scheduler.core.update_model import UPDATE_ACTIVE, UPDATE_ENDED, JobUpdateStatus
+from thermos.errors import Bug
 
 _S = JobUpdateStatus
 
@@ -70,6 +71,13 @@ def outcome(before: JobUpdateStatus, after: JobUpdateStatus) -> Outcome:
     if before is after:
         return Outcome.NOOP
     return Outcome.SUCCESS if after in TABLE[before] else Outcome.ILLEGAL
+
+
+def turned(before: JobUpdateStatus, after: JobUpdateStatus) -> JobUpdateStatus:
+    """`after`. Raises Bug if the table does not let it follow."""
+    if outcome(before, after) is not Outcome.SUCCESS:
+        raise Bug(f"cannot turn an update from {before} to {after}")
+    return after
 
 
 def is_backward(status: JobUpdateStatus) -> bool:

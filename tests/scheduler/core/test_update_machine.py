@@ -534,6 +534,20 @@ def test_way_back_the_old_policy_is_asked_and_of_added_ones_the_new() -> None:
     driver.check_end()
 
 
+def test_a_policy_is_asked_as_soon_as_there_is_an_agent() -> None:
+    world = job_of(0)
+    task = world.add(0, OLD)
+    new = structs.replace(NEW, sla_policy=POLICY)
+    driver = Driver(world, new, 1, settings_of(queue=1, base=JobUpdateSettings(sla_aware=True)))
+    driver.allows = lambda policy: False
+    driver.begin()  # and nobody hears that its task, which has no agent yet, is to be killed
+    world.change(task.id, S.ASSIGNED)
+    driver.settle()
+    assert [each.message for each in driver.instance_events] == [None, "Checking SLA before continuing."]
+    assert world.configs() == {0: OLD}
+    assert kinds(driver.decision) == [(0, WaitKind.SLA)]
+
+
 def test_a_task_without_an_agent_may_always_be_killed() -> None:
     world = job_of(0)
     world.stuck = {0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -27,6 +28,7 @@ from tests.scheduler.core.update_world import (
     uneven,
     world_of,
 )
+from thermos.errors import Bug
 
 S = ScheduleStatus
 
@@ -157,6 +159,20 @@ def test_what_does_not_run_now_is_not_counted_as_running() -> None:
     plan = plan_of(world, NEW, 4, settings_of(queue=1))
     assert (plan.running_before, plan.running_after) == (2, 4)
     assert [batch.lowest_running for batch in plan.batches] == [1, 2, 2, 3]
+
+
+def test_what_is_stopping_already_is_waited_for() -> None:
+    world = world_of(dict.fromkeys(range(2), OLD))
+    world.change(world.look(0)[0].id, S.KILLING)
+    plan = plan_of(world, NEW, 2, settings_of(queue=1), PastTimes((1000,), (200,)))
+    assert (plan.running_before, plan.running_after, plan.usual_ms) == (1, 2, 2400)
+    assert [batch.lowest_running for batch in plan.batches] == [1, 1]
+
+
+def test_a_rehearsal_that_comes_to_no_end_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.core.update_rehearsal._STEPS", 1)
+    with pytest.raises(Bug, match="its rehearsal comes to no end"):
+        plan_of(world_of({0: OLD}), NEW, 1, settings_of(queue=1))
 
 
 def test_pulses_deadlines_and_sla_do_not_disturb_a_plan() -> None:

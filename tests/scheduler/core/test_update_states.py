@@ -16,8 +16,10 @@ from scheduler.core.update_states import (
     outcome,
     paused_of,
     rolling_of,
+    turned,
     wished,
 )
+from thermos.errors import Bug
 
 S = JobUpdateStatus
 
@@ -59,6 +61,11 @@ def test_the_whole_square(before: JobUpdateStatus) -> None:
         else:
             expected = Outcome.SUCCESS if (before, after) in ALLOWED else Outcome.ILLEGAL
             assert outcome(before, after) is expected, f"{before} -> {after}"
+        if (before, after) in ALLOWED:
+            assert turned(before, after) is after
+        else:
+            with pytest.raises(Bug, match=f"cannot turn an update from {before} to {after}"):
+                turned(before, after)
 
 
 def test_nothing_follows_an_end() -> None:

@@ -285,6 +285,10 @@ class Driver:
                 return
         raise AssertionError("an update that never settles")
 
+    def begin(self) -> None:
+        """One step, of which only the events are kept."""
+        self._store(self._decide())
+
     def run(self, until: Callable[[], bool] | None = None, limit: int = 20_000) -> None:
         """Until it has ended, or `until` holds, or nothing ever happens any more."""
         for _ in range(limit):
