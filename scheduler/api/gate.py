@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
@@ -47,7 +46,8 @@ def check_host(request: web.Request) -> None:
 def check_origin(request: web.Request) -> None:
     """Nobody else's page may change anything. Raises ApiProblem."""
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
-    is_ours = origin is None or urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
+    host = request.headers.get(hdrs.HOST, "").lower()
+    is_ours = origin is None or origin.lower() in (f"http://{host}", f"https://{host}")
     if not is_ours or site not in ("none", "same-origin"):
         raise ApiProblem(_C.NOT_ALLOWED, "pages of other sites may not change anything here")
 
@@ -55,7 +55,7 @@ def check_origin(request: web.Request) -> None:
 def check_query(request: web.Request, route: Route) -> None:
     """A word that nobody knows would change the meaning of a question, so it is refused; old addresses never did.
     Raises ApiProblem."""
-    known = {query.name for query in route.query}
+    known = {query.name for query in route.query if query.where == "query"}
     unknown = [name for name in request.query if name not in known]
     if unknown and route.path.startswith(API):
         words = f"; there are {', '.join(sorted(known))}" if known else ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from scheduler.store.journal import StoreError
+from scheduler.store.sqlite_journal import SqliteJournal
 from tests.scheduler.api.served import JOB, MemoryJournal, job, run, serving
 from tests.scheduler.core import making
 
@@ -207,3 +209,22 @@ def test_a_bad_key(key: str) -> None:
             assert len(s.tables.tasks) == 0
 
     run(test)
+
+
+def test_said_again_after_a_restart_on_disk(tmp_path: Path) -> None:
+    key = {"Idempotency-Key": "k"}
+    told: list[bytes] = []
+
+    async def test() -> None:
+        for count in range(2):
+            async with serving(SqliteJournal(tmp_path)) as s:
+                answer = await s.ask("POST", "/api/v1/jobs", job(2), headers=key)
+                assert (answer.status, "Idempotent-Replay" in answer.headers) == (201, count == 1)
+                told.append(await answer.read())
+                assert len(s.tables.tasks) == 2
+                words = "used for another request"
+                path = f"{JOB}/kill"
+                assert words in await s.refused("POST", path, {}, status=409, code="INVALID_REQUEST", headers=key)
+
+    run(test)
+    assert told[0] == told[1]

@@ -228,6 +228,9 @@ def test_pages_of_others_change_nothing() -> None:
             bad = [
                 {"Origin": "https://evil.example"},
                 {"Origin": "null"},
+                {"Origin": "http://["},
+                {"Origin": f"ftp://{host}"},
+                {"Origin": ""},
                 {"Origin": f"http://{host}.evil.example"},
                 {"Sec-Fetch-Site": "cross-site"},
                 {"Sec-Fetch-Site": "same-site", "Origin": f"http://{host}"},
