@@ -251,6 +251,9 @@ def test_offers_go_with_their_agent_and_with_the_connection() -> None:
     assert (stats.lost_agents, stats.offers_rescinded, stats.rescinded_before_offered) == (1, 2, 1)
     made.engine.disconnected(made.now)
     assert len(made.engine.book) == 0
+    made.act(lambda turn: made.engine.offers(turn, [offer(7)]))
+    made.act(lambda turn: made.engine.registered(turn, "f", True))
+    assert len(made.engine.book) == 0
     made.add(service(), 0)
     made.advance(5)
     assert not made.told(LaunchTasks) and not made.told(DeclineOffers)
