@@ -158,9 +158,13 @@ def monkey(span: float, every: float, seed: int | None, no_heal: bool, cluster: 
     done = 0
     try:
         while now().mono < end_at:
-            seen = situation(plan)
+            seen = situation(plan_of(plan.cluster))
             if seen is not None:
                 done += _try(plan, choose(seen, chance), output)
+            else:
+                _tell(
+                    output, f"{clock_time(now().wall)} nothing: Mesos is not up", at=now().wall, fault=None, done=False
+                )
             pause(max(_LEAST_S, min(every, end_at - now().mono)))
     finally:
         if not no_heal:

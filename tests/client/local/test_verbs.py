@@ -102,6 +102,20 @@ def test_clusters_share_no_ports(state: Path, capsys: pytest.CaptureFixture[str]
     assert (done.code, done.err) == (6, text)
 
 
+def test_a_monkey_finds_nothing_to_break(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_plan(plan(tmp_path / "none"))
+    done = local(capsys, "chaos", "monkey", "--for", "60ms", "--every", "50ms", "--seed", "1")
+    lines = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert lines[0] == "seed 1: a fault every 0.05 s for 0.06 s"
+    assert all(line.endswith(" nothing: Mesos is not up") for line in lines[1:-1])
+    assert len(lines) > 2
+    assert lines[-1] == "0 faults; what has come of it: aurora local status, aurora job status"
+    done = local(capsys, "chaos", "kill-agent", "1")
+    assert (done.code, done.out) == (4, "")
+    assert done.err.startswith("aurora: cannot kill-agent: the embedded Mesos does not answer (")
+
+
 # --- where it is kept
 
 
