@@ -124,7 +124,9 @@ def _responses(route: Route, answer: Mapping[str, Any] | None) -> dict[str, Any]
     found: dict[str, Any] = {str(route.status): {"description": "OK", "content": content}}
     if route.failure is not None:
         found[str(route.failure)] = {"description": "Not so", "content": content}
-    problem = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    problem: dict[str, Any] = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if route.media == HTML:
+        problem[HTML] = {"schema": {"type": "string"}}  # for those who accept it: browsers
     codes = {*_ALWAYS, *route.refusals, *(_OF_CHANGES if route.body is not None or route.permit is not None else ())}
     statuses = {STATUS[code] for code in codes} | ({*_OF_BODIES} if route.body is not None else set())
     if route.keyed:
