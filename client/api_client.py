@@ -113,14 +113,16 @@ class ApiClient:
         return [item for page in self.each_page(path, items, query) for item in page[items]]
 
     def each_page(self, path: str, items: str, query: Mapping[str, str | int | None]) -> Iterable[dict[str, Any]]:
-        """Answer after answer, until there is no more."""
+        """Answer after answer, until there is no more. Raises NetworkError for one that has no such list of objects."""
         offset = 0
         while True:
             page = self.get(path, {**query, "limit": PAGE, "offset": offset})
-            count = len(page.setdefault(items, []))
+            found, total = page.setdefault(items, []), page.get("total", 0)
+            if not (isinstance(found, list) and all(isinstance(each, dict) for each in found) and type(total) is int):
+                raise NetworkError(f"{self._name}: the scheduler's list of {items} is not understood")
             yield page
-            offset += count
-            if not count or offset >= page.get("total", 0):
+            offset += len(found)
+            if not found or offset >= total:
                 return
 
     def origin(self) -> Origin:

@@ -129,14 +129,23 @@ def credentials(origin: Origin) -> str | None:
     return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
 
 
-def exchange(origin: Origin, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+def exchange(
+    origin: Origin,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    *,
+    connect_s: float = CONNECT_S,
+    answer_s: float = ANSWER_S,
+) -> Answer:
     """Raises Failed (its subclasses say where)."""
-    begun = begin(origin, method, target, headers, body, ANSWER_S)
+    begun = begin(origin, method, target, headers, body, answer_s, connect_s)
     response = begun.response
     try:
         content = response.read(MOST + 1)
     except TimeoutError as error:
-        raise TooLate(f"{origin} did not finish its answer within {ANSWER_S:.0f} s") from error
+        raise TooLate(f"{origin} did not finish its answer within {answer_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
         raise Broken(f"the connection to {origin} broke: {words_of(error)}") from error
     finally:
@@ -149,10 +158,16 @@ def exchange(origin: Origin, method: str, target: str, headers: Mapping[str, str
 
 
 def begin(
-    origin: Origin, method: str, target: str, headers: Mapping[str, str], body: bytes | None, patience_s: float
+    origin: Origin,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    patience_s: float,
+    connect_s: float = CONNECT_S,
 ) -> Begun:
     """The request is sent and the head of the answer read; whoever calls closes it. Raises Failed."""
-    connection, prefix = _connect(origin)
+    connection, prefix = _connect(origin, connect_s)
     assert connection.sock is not None
     connection.sock.settimeout(patience_s)
     try:
@@ -161,18 +176,18 @@ def begin(
         return Begun(connection, connection.getresponse(), wire)
     except TimeoutError as error:
         connection.close()
-        raise TooLate(f"{origin} did not answer within {patience_s:.0f} s") from error
+        raise TooLate(f"{origin} did not answer within {patience_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         raise Broken(f"the connection to {origin} broke: {words_of(error)}") from error
 
 
-def _connect(origin: Origin) -> tuple[http.client.HTTPConnection, str]:
+def _connect(origin: Origin, connect_s: float) -> tuple[http.client.HTTPConnection, str]:
     """(the connection, what stands before a request's target: a proxy wants all of the URL)."""
     proxy = _proxy(origin)
     at = proxy or origin
     kind = http.client.HTTPSConnection if origin.scheme == "https" else http.client.HTTPConnection
-    connection = kind(at.host, at.port, timeout=CONNECT_S)
+    connection = kind(at.host, at.port, timeout=connect_s)
     prefix = ""
     if proxy is not None and origin.scheme == "https":
         connection.set_tunnel(origin.host, origin.port)
@@ -184,7 +199,7 @@ def _connect(origin: Origin) -> tuple[http.client.HTTPConnection, str]:
     except ssl.SSLCertVerificationError as error:
         raise NotTrusted(f"{origin} is not trusted: {error.verify_message}") from error
     except TimeoutError as error:
-        raise NotConnected(f"no connection to {origin}{through} within {CONNECT_S:.0f} s") from error
+        raise NotConnected(f"no connection to {origin}{through} within {connect_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
         raise NotConnected(f"cannot connect to {origin}{through}: {words_of(error)}") from error
     return connection, prefix

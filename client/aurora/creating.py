@@ -10,6 +10,7 @@ from typing import Any
 from client.api_client import ApiClient
 from client.aurora.context import Context
 from client.aurora.core.instances import Seen
+from client.aurora.core.tier_choice import needs_tier, production_tier, with_tier
 from client.aurora.core.waiting import Goal, until
 from client.aurora.exits import CommandFailed
 from client.aurora.hooked import call_hooked
@@ -57,7 +58,16 @@ def job_to_create(
 
 def create(api: ApiClient, job: JobOfFile) -> dict[str, Any]:
     """The scheduler's answer. Raises ApiError."""
-    return call_hooked(job.key, job, ApiMethod.CREATE_JOB, lambda: api.post("/jobs", job.configuration))
+    body = configuration_for(api, job)
+    return call_hooked(job.key, job, ApiMethod.CREATE_JOB, lambda: api.post("/jobs", body))
+
+
+def configuration_for(api: ApiClient, job: JobOfFile) -> dict[str, Any]:
+    """JobConfiguration, with the tier that `production = True` stands for. Raises UserError: there is none."""
+    configuration = job.configuration
+    if not needs_tier(configuration):
+        return configuration
+    return with_tier(configuration, production_tier(api.get("/tiers").get("tiers") or {}))
 
 
 def check_goal(goal: Goal, key: ClusterJobKey, *, is_service: bool) -> None:

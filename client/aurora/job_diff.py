@@ -15,6 +15,7 @@ import click
 from client.api_client import ApiClient, is_missing, job_path
 from client.aurora.context import Context
 from client.aurora.core.config_diff import config_lines, diff_lines, ranges_text, styled
+from client.aurora.creating import configuration_for
 from client.aurora.exits import CommandFailed
 from client.aurora.jobfile import JobOfFile, load_job
 from client.aurora.options import Parsed, bind_options, chosen_argument, config_argument, verb_options
@@ -57,8 +58,7 @@ def command(
     """
     job = load_job(context, chosen.job, config, binds, read_json)
     api = context.api(chosen.job.cluster)
-    populated = api.post("/config/populate", job.configuration)["job"]
-    new = populated["taskConfig"]
+    new = _populated(api, job)
     if other is not None or job.is_cron:
         _plain(context, other or chosen.job, new)
         return 0
@@ -77,6 +77,15 @@ def command(
     if answer.get("unchanged"):
         context.echo(f"not change instances: {ranges_text(answer['unchanged'])}")
     return 0
+
+
+def _populated(api: ApiClient, job: JobOfFile) -> dict[str, Any]:
+    """The TaskConfig with the scheduler's defaults. Raises ApiError with all that is wrong with it."""
+    answer = api.post("/config/populate", configuration_for(api, job)).get("job")
+    config = answer.get("taskConfig") if isinstance(answer, dict) else None
+    if not isinstance(config, dict):
+        raise RemoteError("the scheduler's answer is not understood: it has no job")
+    return config
 
 
 def _ask(api: ApiClient, job: JobOfFile, new: Mapping[str, Any], only: Sequence[int] | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from client.api_client import ApiClient
 from client.job_keys import ClusterJobKey, PartialKey
+from thermos.errors import RemoteError
 
 
 def summaries_matching(api: ApiClient, key: PartialKey) -> list[dict[str, Any]]:
@@ -20,5 +21,9 @@ def jobs_matching(api: ApiClient, key: PartialKey) -> list[ClusterJobKey]:
 
 
 def job_of(cluster: str, summary: Mapping[str, Any]) -> ClusterJobKey:
-    found = summary["key"]
-    return ClusterJobKey(cluster, found["role"], found["environment"], found["name"])
+    """Raises RemoteError: that is no summary of a job."""
+    try:
+        found = summary["key"]
+        return ClusterJobKey(cluster, str(found["role"]), str(found["environment"]), str(found["name"]))
+    except (KeyError, TypeError) as error:
+        raise RemoteError("the scheduler's answer is not understood: a job without a key") from error

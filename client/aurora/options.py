@@ -17,6 +17,7 @@ import click
 from client.aurora import dispatch
 from client.aurora.context import Context
 from client.aurora.exits import Exit
+from client.aurora.suggest import keys
 from client.job_keys import FORM, parse_chosen, parse_job_key, parse_one_instance, parse_partial
 
 if TYPE_CHECKING:
@@ -49,10 +50,16 @@ class Parsed(_ParamType):
         return self._parse(value) if isinstance(value, str) else value
 
 
-key_argument = click.argument("key", metavar=FORM, type=Parsed("key", parse_job_key))
-chosen_argument = click.argument("chosen", metavar=f"{FORM}[/INSTANCES]", type=Parsed("key", parse_chosen))
-partial_key_argument = click.argument("key", metavar="CLUSTER[/ROLE[/ENV[/NAME]]]", type=Parsed("key", parse_partial))
-instance_argument = click.argument("instance", metavar=f"{FORM}/INSTANCE", type=Parsed("instance", parse_one_instance))
+key_argument = click.argument("key", metavar=FORM, type=Parsed("key", parse_job_key), shell_complete=keys)
+chosen_argument = click.argument(
+    "chosen", metavar=f"{FORM}[/INSTANCES]", type=Parsed("key", parse_chosen), shell_complete=keys
+)
+partial_key_argument = click.argument(
+    "key", metavar="CLUSTER[/ROLE[/ENV[/NAME]]]", type=Parsed("key", parse_partial), shell_complete=keys
+)
+instance_argument = click.argument(
+    "instance", metavar=f"{FORM}/INSTANCE", type=Parsed("instance", parse_one_instance), shell_complete=keys
+)
 config_argument = click.argument("config", metavar="FILE")
 
 

@@ -20,6 +20,9 @@ from thermos.clock import now as now_
 
 #: Jobs with more instances have a line for all of them, now and then, where each change would be too much.
 MOST_SINGLE = 50
+#: A table is drawn at most so often, and at least.
+FRAME_GAP_S = 0.05
+TICK_S = 1.0
 
 
 class Progress(Protocol):
@@ -69,23 +72,38 @@ class Lines:
 
 
 class Live:
-    """A table in place; it stays as it was last."""
+    """A table in place, drawn at most 20 times a second and once a second while nothing happens; it stays as it was
+    last."""
 
     def __init__(self, job: str, colours: bool) -> None:
-        self.tick_s: float | None = 1.0
+        self.tick_s: float | None = TICK_S
         self._job = job
         self._colours = colours
         self._frame = Frame()
+        self._instances: Instances | None = None
+        self._next_at = 0.0
 
     def show(self, instances: Instances) -> None:
         instances.take_changes()
+        self._instances = instances
+        at = now_().mono
+        if at >= self._next_at:
+            self._next_at = at + FRAME_GAP_S
+            self.tick_s = TICK_S
+            self._draw(instances)
+        else:
+            self.tick_s = self._next_at - at
+
+    def close(self) -> None:
+        """As it is at the end."""
+        if self._instances is not None:
+            self._draw(self._instances)
+
+    def _draw(self, instances: Instances) -> None:
         size = shutil.get_terminal_size()
         lines = table_lines(self._job, instances.known, int(now_().wall * 1000), max(2, size.lines - 2))
         sys.stdout.write(self._frame.draw([paint_line(line, size.columns, colours=self._colours) for line in lines]))
         sys.stdout.flush()
-
-    def close(self) -> None:
-        """The table stands above whatever comes."""
 
 
 def progress_for(context: Context, job: object) -> Progress:

@@ -224,6 +224,12 @@ def test_pages(pages: list[Step], expected: list[int]) -> None:
     assert offsets == [str(n) for n in (0, 2)][: len(pages)]
 
 
+@pytest.mark.parametrize("body", ['{"jobs": 7}', '{"jobs": [7]}', '{"jobs": [], "total": "x"}', '{"jobs": null}'])
+def test_pages_that_nobody_understands(body: str) -> None:
+    with pytest.raises(NetworkError, match="list of jobs is not understood"):
+        Wire(Answer(200, {}, body.encode())).client().pages("/jobs", "jobs", {})
+
+
 def test_verbose_says_what_is_asked() -> None:
     wire = Wire(OK)
     wire.client(verbose=True).get("/cluster")

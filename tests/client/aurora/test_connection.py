@@ -94,8 +94,7 @@ def test_a_broken_answer(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"])
-def test_an_answer_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
-    monkeypatch.setattr(connection, "ANSWER_S", 0.05)
+def test_an_answer_that_takes_too_long(begin: bytes) -> None:
     over = threading.Event()
 
     def behave(accepted: socket.socket) -> None:
@@ -103,8 +102,8 @@ def test_an_answer_that_takes_too_long(monkeypatch: pytest.MonkeyPatch, begin: b
         over.wait(10)
 
     with server(behave) as origin:
-        with pytest.raises(TooLate):
-            exchange(origin, "GET", "/", {})
+        with pytest.raises(TooLate, match=r"within 0\.05 s"):
+            exchange(origin, "GET", "/", {}, answer_s=0.05)
         over.set()
 
 

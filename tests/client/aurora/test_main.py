@@ -14,6 +14,7 @@ import pytest
 
 from client.aurora.main import ALONE, NOUN_HELP, NOUNS
 from tests.client.aurora.desk import Desk
+from tests.client.aurora.fake_scheduler import FakeScheduler
 
 AURORA = Path(sys.executable).parent / "aurora"
 VERBS = [(noun, verb) for noun, verbs in NOUNS.items() for verb in verbs]
@@ -86,7 +87,20 @@ def complete(line: str) -> set[str]:
         "COMP_CWORD": str(len(words) - 1),
     }
     done = subprocess.run([AURORA], capture_output=True, text=True, timeout=30, env=environment)
-    return {each.partition(",")[2] for each in done.stdout.splitlines()}
+    return {each.partition(",")[2] for each in done.stdout.splitlines() if each}
+
+
+def test_completion_of_keys(desk: Desk, fake: FakeScheduler) -> None:
+    for job in ("www/test/web", "www/test/wiki", "www/prod/web", "ads/test/web"):
+        fake.add(job, 0)
+    desk.clusters({"name": "rz1", "scheduler_uri": fake.url}, {"name": "gone", "scheduler_uri": "http://127.0.0.1:1"})
+    assert complete("aurora job status r") == {"rz1/"}
+    assert complete("aurora job status rz1/") == {"rz1/www/", "rz1/ads/"}
+    assert complete("aurora job why rz1/www/t") == {"rz1/www/test/"}
+    assert complete("aurora job killall rz1/www/test/w") == {"rz1/www/test/web", "rz1/www/test/wiki"}
+    assert complete("aurora job killall rz1/www/test/web/") == set()
+    assert complete("aurora job status gone/") == set()
+    assert complete("aurora job status nowhere/") == set()
 
 
 def test_completion(bare_desk: Desk) -> None:

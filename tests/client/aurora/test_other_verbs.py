@@ -152,7 +152,34 @@ def test_verbose(desk: Desk, fake: FakeScheduler, words: tuple[str, ...]) -> Non
     assert done.err.startswith(f"aurora: GET {fake.url}/api/v1/jobs?limit=10000&offset=0: 200 after 0.")
 
 
+TIERS = {
+    "preemptible": {"preemptible": True, "revocable": False},
+    "gold": {"preemptible": False, "revocable": False},
+    "preferred": {"preemptible": False, "revocable": False},
+}
+
+
+@pytest.mark.parametrize(("tiers", "tier"), [(TIERS, "preferred"), ({"gold": TIERS["gold"]}, "gold")])
+def test_production_is_a_tier(desk: Desk, fake: FakeScheduler, tiers: dict[str, object], tier: str) -> None:
+    fake.on["GET", "/tiers"] = lambda query: (200, {"default": "preemptible", "tiers": tiers})
+    desk.config(CONFIG.replace("instances = 2", "instances = 2, production = True"))
+    assert desk.aurora("job", "create", KEY, "web.aurora").code == 0
+    assert fake.asked("POST")[0][1]["taskConfig"]["tier"] == tier
+    fake.on["GET", "/tiers"] = lambda query: (200, {"tiers": {"preemptible": TIERS["preemptible"]}})
+    done = desk.aurora("job", "create", KEY, "web.aurora")
+    assert done.code == 6
+    assert "no tier for production jobs" in done.err
+
+
+def test_a_tier_that_is_said_is_taken(desk: Desk, fake: FakeScheduler) -> None:
+    desk.config(CONFIG.replace("instances = 2", "instances = 2, tier = 'gold', production = True"))
+    assert desk.aurora("job", "create", KEY, "web.aurora").code == 0
+    assert [path for _, path, _, _ in fake.requests] == ["/jobs"]
+    assert fake.asked("POST")[0][1]["taskConfig"]["tier"] == "gold"
+
+
 def test_warnings_of_a_config_are_said(desk: Desk, fake: FakeScheduler) -> None:
+    fake.on["GET", "/tiers"] = lambda query: (200, {"tiers": TIERS})
     desk.config(CONFIG.replace("instances = 2", "instances = 2, production = True"))
     done = desk.aurora("job", "create", KEY, "web.aurora")
     assert done.code == 0
