@@ -60,7 +60,7 @@ class EngineStats:
     tasks_assigned: int = 0
     launch_failures: int = 0
     latency_s: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS_S))  # PENDING to ASSIGNED
-    # (kind of veto, hosts), and by group of vetoes; told by hosts when the reasons of a group that waits are counted
+    # hosts that refused a group, whenever its reasons were counted: by kind of veto, and by group of kinds
     vetoes: Counter[str] = field(default_factory=Counter)
     veto_groups: Counter[str] = field(default_factory=Counter)
     # offers
