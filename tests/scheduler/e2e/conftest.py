@@ -27,7 +27,18 @@ __all__ = ["MakeMesos", "clusters", "make_mesos", "mesos", "pytest_generate_test
 @pytest.fixture
 def embedded(clusters: Clusters, runner: asyncio.Runner) -> Iterator[EmbeddedMesos]:
     """For what has nothing to do with Mesos."""
-    target = runner.run(clusters.get("embedded", Wanted()))
+    yield from _embedded(clusters, runner, Wanted())
+
+
+@pytest.fixture
+def embedded_of_four(clusters: Clusters, runner: asyncio.Runner) -> Iterator[EmbeddedMesos]:
+    """Whose faults can be chosen."""
+    yield from _embedded(clusters, runner, Wanted(agents=4))
+
+
+def _embedded(clusters: Clusters, runner: asyncio.Runner, wanted: Wanted) -> Iterator[EmbeddedMesos]:
+    target = runner.run(clusters.get("embedded", wanted))
     assert isinstance(target, EmbeddedMesos)
     yield target
+    target.cluster.faults.clear()
     runner.run(mend(target))

@@ -67,7 +67,7 @@ def key_of(name: str) -> JobKey:
 
 
 def executors_of(task_id: str) -> list[int]:
-    """Pids; not those of the shell that an agent starts it with, nor of a process of the task."""
+    """Pids; not those of the shell that an agent starts it with, nor of a process of the task, which knows no agent."""
     found = []
     for pid in processes_with(f"MESOS_EXECUTOR_ID=thermos-{task_id}"):
         try:
@@ -75,7 +75,6 @@ def executors_of(task_id: str) -> list[int]:
                 found.append(pid)
         except OSError:
             continue
-    assert found
     return found
 
 
@@ -100,9 +99,16 @@ class Scheduled:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self.scheduler.stop()
         assert self._running is not None
-        await self._running
+        self.scheduler.stop()
+        if not self._running.cancelled():
+            await self._running
+
+    async def cancel(self) -> None:
+        """End it without a word to anybody; what was committed is durable."""
+        assert self._running is not None
+        self._running.cancel()
+        await asyncio.wait({self._running})
 
     async def forget(self) -> None:
         """End the framework with all its tasks, as an operator would."""

@@ -28,6 +28,7 @@ async def test_a_service_whose_executor_is_killed_is_replaced(mesos: Target, tmp
     async with Scheduled(mesos, tmp_path / "store") as scheduled:
         key = await scheduled.create(job_of("web"))
         (first,) = await scheduled.running(key)
+        assert executors_of(first.id)
         for pid in executors_of(first.id):
             os.kill(pid, signal.SIGKILL)
         await scheduled.until(lambda: scheduled.task(first.id).status not in (ScheduleStatus.RUNNING,), "its end")
