@@ -17,6 +17,9 @@ Fields with their default value may be left out of requests, and are of some ans
 nobody knows is refused. A change may have an
 Idempotency-Key: the same request under the same key is done once and answered alike, for a day, restarts included."""
 
+#: Of addresses that are for programs only.
+_OURS = "/api/v1/"
+
 #: What every answer may be instead.
 _ALWAYS = (ErrorCode.INVALID_REQUEST, ErrorCode.AUTH_REQUIRED, ErrorCode.MISDIRECTED, ErrorCode.INTERNAL)
 _OF_CHANGES = (ErrorCode.NOT_ALLOWED, ErrorCode.TOO_LARGE, ErrorCode.TRANSIENT)
@@ -88,7 +91,7 @@ def _operation(route: Route, body: Mapping[str, Any] | None, answer: Mapping[str
 
 def _operation_id(route: Route) -> str:
     """The original's addresses have `old` in it: some are there twice."""
-    ours = route.path.removeprefix("/api/v1/")
+    ours = route.path.removeprefix(_OURS)
     words = [piece.strip("{}") for piece in ours.split("/") if piece]
     kind = ["old"] if ours == route.path else []
     return "_".join([route.method.lower(), *kind, *words]).replace(".", "_")
@@ -125,7 +128,7 @@ def _responses(route: Route, answer: Mapping[str, Any] | None) -> dict[str, Any]
     if route.failure is not None:
         found[str(route.failure)] = {"description": "Not so", "content": content}
     problem: dict[str, Any] = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    if route.media == HTML:
+    if not route.path.startswith(_OURS):
         problem[HTML] = {"schema": {"type": "string"}}  # for those who accept it: browsers
     codes = {*_ALWAYS, *route.refusals, *(_OF_CHANGES if route.body is not None or route.permit is not None else ())}
     statuses = {STATUS[code] for code in codes} | ({*_OF_BODIES} if route.body is not None else set())
