@@ -77,12 +77,16 @@ class EventLog:
         self.resets = 0  # readers that were too slow
         self._kept: deque[_Event] = deque(maxlen=kept)
         self._readers: set[Reader] = set()
-        self._waiting: dict[Wish, set[Reader]] = {}
+        self._waiting: dict[Wish, set[Reader | Bell]] = {}
         self._closed = False
 
     @property
     def readers(self) -> int:
         return len(self._readers)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
 
     @property
     def position(self) -> str:
@@ -155,10 +159,10 @@ class EventLog:
         """What is kept behind that. Both ends of a deque are near; a walk to the place would be long."""
         return (self._kept[index] for index in range(max(0, position + 1 - self._oldest), len(self._kept)))
 
-    def _wait(self, reader: Reader) -> None:
+    def _wait(self, reader: Reader | Bell) -> None:
         self._waiting.setdefault(reader.wish, set()).add(reader)
 
-    def _forget(self, reader: Reader) -> None:
+    def _forget(self, reader: Reader | Bell) -> None:
         waiting = self._waiting.get(reader.wish)
         if waiting is not None:
             waiting.discard(reader)
@@ -215,6 +219,42 @@ class Reader:
         self._called = number
         if self._bell is not None and not self._bell.done():
             self._bell.set_result(None)
+
+
+class Bell:
+    """For whoever only wants to know that something has happened, not what: it rings at the first event of its wish,
+    and costs nothing any more until it is armed again. The end of the log rings it, too."""
+
+    def __init__(self, log: EventLog, wish: Wish = (None, None, None)) -> None:
+        self.wish = wish
+        self.has_rung = False
+        self._log = log
+        self._waiter: asyncio.Future[None] | None = None
+        log._wait(self)
+
+    def arm(self) -> None:
+        """For the next event that comes."""
+        if not self._log._closed:
+            self.has_rung = False
+            self._log._wait(self)
+
+    async def rung(self) -> None:
+        """Returns when it has, maybe at once. For one at a time."""
+        if not self.has_rung:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def close(self) -> None:
+        """It never rings any more."""
+        self._log._forget(self)
+
+    def _wake(self, number: int) -> None:
+        self.has_rung = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 def _news(effect: TaskChanged) -> TaskNews:

@@ -29,6 +29,8 @@ from scheduler.api.routes import Route, Way
 from scheduler.api.settings import ApiSettings
 from scheduler.api.table import ROUTES
 from scheduler.loop import Loop
+from scheduler.ui.pages import error_page, wants_page
+from scheduler.ui.table import PAGES, prepare
 from thermos.errors import ThermosError
 from web.answers import answer
 from web.asking import Problem
@@ -52,7 +54,8 @@ def make_app(loop: Loop, settings: ApiSettings) -> web.Application:
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(_name_server)
     app.on_shutdown.append(_end_streams)
-    for route in ROUTES:
+    prepare(app)
+    for route in (*ROUTES, *PAGES):
         app.router.add_route(route.method, route.path, _handler_of(route))
         if route.method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, route.path, _handler_of(route))
@@ -102,19 +105,24 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         gate.check_host(request)
         response = await handler(request)
     except Problem as problem:
-        response = refuse(problem)
+        response = _refuse(request, problem)
         if problem.status == 401:
             response.headers[hdrs.WWW_AUTHENTICATE] = gate.REALM
     except web.HTTPException as refused:
-        response = _http_refusal(refused)
+        response = _http_refusal(request, refused)
     except ConnectionError:
         raise  # the reader has gone; there is nobody to tell
     except ThermosError as error:
-        response = refuse(as_problem(error) or _internal(request, error))
+        response = _refuse(request, as_problem(error) or _internal(request, error))
     except Exception as error:
-        response = refuse(_internal(request, error))
+        response = _refuse(request, _internal(request, error))
     request.app[REQUESTS].count(request, response.status, perf_counter() - begun)
     return response
+
+
+def _refuse(request: web.Request, problem: Problem) -> web.Response:
+    """A page for browsers at the addresses of pages, JSON for everybody else."""
+    return error_page(problem.status, problem.detail) if wants_page(request) else refuse(problem)
 
 
 def _internal(request: web.Request, error: Exception) -> ApiProblem:
@@ -122,13 +130,13 @@ def _internal(request: web.Request, error: Exception) -> ApiProblem:
     return ApiProblem(ErrorCode.INTERNAL, f"internal error: {type(error).__name__}; the log of the scheduler says more")
 
 
-def _http_refusal(refused: web.HTTPException) -> web.Response:
+def _http_refusal(request: web.Request, refused: web.HTTPException) -> web.Response:
     if refused.status < 400:
         return web.Response(status=refused.status, headers=refused.headers)
     if isinstance(refused, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(refused.allowed_methods))
-        response = refuse(ApiProblem(ErrorCode.METHOD_NOT_ALLOWED, f"here are only: {allowed}"))
+        response = _refuse(request, ApiProblem(ErrorCode.METHOD_NOT_ALLOWED, f"here are only: {allowed}"))
         response.headers[hdrs.ALLOW] = allowed
         return response
     words = {404: "there is no such address", 413: f"the body is larger than {MAX_BODY} bytes"}
-    return refuse(Problem(refused.status, words.get(refused.status, refused.reason)))
+    return _refuse(request, Problem(refused.status, words.get(refused.status, refused.reason)))

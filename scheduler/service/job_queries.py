@@ -114,7 +114,7 @@ def jobs(context: Context, role: str = "", environment: str = "", name: str = ""
         (key for key in _keys(context, role) if _fits(key, role, environment, name)),
         key=lambda key: (key.role, key.environment, key.name),
     )
-    return Jobs(jobs=tuple(_summary(context, key) for key in page.of(keys)), total=len(keys))
+    return Jobs(jobs=tuple(job_summary(context, key) for key in page.of(keys)), total=len(keys))
 
 
 def job(context: Context, key: JobKey) -> JobDetails:
@@ -122,7 +122,7 @@ def job(context: Context, key: JobKey) -> JobDetails:
     counts = context.tables.tasks.statuses_of(key)
     if not counts and key not in context.tables.cron_jobs:
         raise not_found(f"There is no job {key}")
-    summary = _summary(context, key)
+    summary = job_summary(context, key)
     configs = {task.assigned_task.instance_id: task.config for task in context.tables.tasks.active_of_job(key)}
     return JobDetails(
         **{field: getattr(summary, field) for field in JobSummary.__struct_fields__},
@@ -149,7 +149,8 @@ def _fits(key: JobKey, role: str, environment: str, name: str) -> bool:
     return all(not pattern or fnmatchcase(value, pattern) for pattern, value in wanted)
 
 
-def _summary(context: Context, key: JobKey) -> JobSummary:
+def job_summary(context: Context, key: JobKey) -> JobSummary:
+    """Of a job that has tasks or a schedule."""
     tables = context.tables
     counts = tables.tasks.statuses_of(key)
     config = _config(context, key)

@@ -1,0 +1,116 @@
+"""Roles, and the jobs of one: pages of lists that can be searched and sorted.
+
+Jobs are walked, never their tasks: what a job counts of them is kept by the tables.
+
+Source: spec/scheduler.md §10.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from scheduler.api.asked import Asked
+from scheduler.core.model import JobKey
+from scheduler.core.states import ScheduleStatus
+from scheduler.core.update_model import UPDATE_ACTIVE, JobUpdateQuery
+from scheduler.service import job_queries
+from scheduler.service.context import Context
+from scheduler.service.job_queries import FAILED, FINISHED, PENDING, WORKING, JobStats, JobSummary
+from scheduler.ui.core.listing import Order, arrange, cut
+from scheduler.ui.core.views import HomeView, RoleRow, RoleView
+from scheduler.ui.wanted import here, wanted
+from web.asking import Problem, shorten
+
+_ROLE_ORDERS: dict[str, Order[RoleRow]] = {
+    "role": Order(lambda row: row.role),
+    "jobs": Order(lambda row: row.jobs, descending=True),
+    "crons": Order(lambda row: row.cron_jobs, descending=True),
+    "pending": Order(lambda row: row.stats.pending_task_count, descending=True),
+    "active": Order(lambda row: row.stats.active_task_count, descending=True),
+    "finished": Order(lambda row: row.stats.finished_task_count, descending=True),
+    "failed": Order(lambda row: row.stats.failed_task_count, descending=True),
+}
+
+_JOB_ORDERS: dict[str, Order[JobSummary]] = {
+    "job": Order(lambda job: (job.key.environment, job.key.name)),
+    "name": Order(lambda job: (job.key.name, job.key.environment)),
+    "kind": Order(lambda job: job.kind.value),
+    "pending": Order(lambda job: job.stats.pending_task_count, descending=True),
+    "active": Order(lambda job: job.stats.active_task_count, descending=True),
+    "finished": Order(lambda job: job.stats.finished_task_count, descending=True),
+    "failed": Order(lambda job: job.stats.failed_task_count, descending=True),
+}
+
+
+def home(asked: Asked) -> HomeView:
+    context, want = asked.context, wanted(asked.request, _ROLE_ORDERS)
+    tables = context.tables
+    known = job_queries.roles(context).roles
+    found = [each for each in known if want.query.lower() in each.role.lower()]
+    rows = [
+        RoleRow(each.role, each.job_count, each.cron_job_count, _stats(context, tables.tasks.jobs(each.role)))
+        for each in found
+    ]
+    return HomeView(
+        cluster=asked.settings.service.cluster,
+        roles=cut(arrange(rows, want, _ROLE_ORDERS, "role"), want, here(asked.request), len(known)),
+        tasks=task_counts(context),
+        updating=len(tables.updates.page(JobUpdateQuery(update_statuses=UPDATE_ACTIVE))),
+        connected=context.engine.is_registered,
+        at=asked.loop.now().wall,
+    )
+
+
+def task_counts(context: Context) -> tuple[tuple[ScheduleStatus, int], ...]:
+    """How many tasks are in which state; those without any are left out."""
+    counts = ((status, context.tables.tasks.count(status)) for status in ScheduleStatus)
+    return tuple((status, count) for status, count in counts if count)
+
+
+def _stats(context: Context, keys: Iterable[JobKey]) -> JobStats:
+    counts: Counter[ScheduleStatus] = Counter()
+    for key in keys:
+        counts.update(context.tables.tasks.statuses_of(key))
+    return JobStats(
+        active_task_count=sum(counts[status] for status in WORKING),
+        finished_task_count=sum(counts[status] for status in FINISHED),
+        failed_task_count=sum(counts[status] for status in FAILED),
+        pending_task_count=sum(counts[status] for status in PENDING),
+    )
+
+
+def role(asked: Asked) -> RoleView:
+    """Raises Problem when nothing is known of it."""
+    context, want = asked.context, wanted(asked.request, _JOB_ORDERS)
+    name = asked.part("role")
+    environment = asked.part("env") if "env" in asked.request.match_info else ""
+    keys = _keys(context, name)
+    environments = Counter(key.environment for key in keys)
+    if not keys or (environment and environment not in environments):
+        raise Problem(404, f"there is no job of {shorten(f'{name}/{environment}' if environment else name)}")
+    summaries = [
+        job_queries.job_summary(context, key) for key in keys if not environment or key.environment == environment
+    ]
+    found = [each for each in summaries if _matches(each, want.query.lower())]
+    return RoleView(
+        role=name,
+        environment=environment,
+        environments=tuple(sorted(environments.items())),
+        jobs=cut(arrange(found, want, _JOB_ORDERS, "job"), want, here(asked.request), len(summaries)),
+        at=asked.loop.now().wall,
+    )
+
+
+def _keys(context: Context, role: str) -> list[JobKey]:
+    """In a fixed order, so that equal ones do not change places."""
+    tables = context.tables
+    keys = {*tables.tasks.jobs(role), *(key for key in tables.cron_jobs if key.role == role)}
+    return sorted(keys, key=lambda key: (key.environment, key.name))
+
+
+def _matches(job: JobSummary, query: str) -> bool:
+    """A part of the name, or the beginning of its tier, environment or kind."""
+    if not query or query in job.key.name.lower():
+        return True
+    return any(word.lower().startswith(query) for word in (job.tier, job.key.environment, job.kind.value))

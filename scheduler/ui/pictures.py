@@ -1,0 +1,149 @@
+"""The charts and bars of the pages, and the classes that colours hang on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from scheduler.core.model import JobKey
+from scheduler.core.states import ScheduleStatus
+from scheduler.core.update_model import JobUpdateStatus
+from scheduler.service.job_queries import JobStats
+from scheduler.ui import links
+from scheduler.ui.core.samples import KINDS, Sample
+from scheduler.ui.core.update_grid import WORDS, Band, Cell, CellState
+from scheduler.ui.core.views import Measure
+from web.core.charts import level_bar, line_chart, parts_bar
+from web.core.squares import Square, squares
+from web.core.stacks import stack_chart
+from web.core.words import cores_words, count_words, duration_words, size_words
+
+_U = JobUpdateStatus
+
+_UPDATE_CLASSES = {
+    _U.ROLLING_FORWARD: "u-rolling",
+    _U.ROLLED_FORWARD: "u-done",
+    _U.ROLL_FORWARD_PAUSED: "u-paused",
+    _U.ROLL_FORWARD_AWAITING_PULSE: "u-paused",
+}
+
+
+def status_class(status: str) -> str:
+    return f"j-{str(status).lower()}"
+
+
+def update_class(status: JobUpdateStatus) -> str:
+    return _UPDATE_CLASSES.get(status, "u-back")
+
+
+def words_of(status: str) -> str:
+    """ROLLING_FORWARD -> ROLLING FORWARD."""
+    return str(status).replace("_", " ")
+
+
+def stats_bar(stats: JobStats) -> Markup:
+    """The tasks of a job: those that wait, work, ended well and badly."""
+    parts = (
+        ("j-pending", stats.pending_task_count),
+        ("j-running", stats.active_task_count),
+        ("j-finished", stats.finished_task_count),
+        ("j-failed", stats.failed_task_count),
+    )
+    words = f"{stats.pending_task_count} pending, {stats.active_task_count} active, "
+    words += f"{stats.finished_task_count} finished, {stats.failed_task_count} failed"
+    return parts_bar(words, parts)
+
+
+def statuses_bar(statuses: Sequence[tuple[ScheduleStatus, int]]) -> Markup:
+    words = ", ".join(f"{count} {status}" for status, count in statuses) or "none"
+    return parts_bar(words, [(status_class(status), count) for status, count in statuses], width=200)
+
+
+def progress_bar(done: int, total: int) -> Markup:
+    return parts_bar(f"{done} of {total}", (("c-done", done), ("c-waiting", total - done)), width=160)
+
+
+def measure_bar(name: str, measure: Measure) -> Markup:
+    return level_bar(f"{name}: {measure.share:.0%} used", measure.share, width=96)
+
+
+def measure_words(kind: str, measure: Measure) -> str:
+    words = cores_words if kind == "cpus" else size_words
+    return f"{words(measure.used)} of {words(measure.used + measure.free)}"
+
+
+def percent(done: int, total: int) -> str:
+    """Whole; 100 only when all of it is done."""
+    return f"{100 * done // total if total else 100} %"
+
+
+# --- charts ----------------------------------------------------------------------------------------------------------
+
+_KIND_CLASSES = {
+    "running": "j-running",
+    "starting": "j-starting",
+    "pending": "j-pending",
+    "throttled": "j-throttled",
+    "ending": "j-killing",
+    "partitioned": "j-partitioned",
+}
+assert set(_KIND_CLASSES) == set(KINDS), "every layer has a colour"
+
+LAYERS = tuple((_KIND_CLASSES[kind], kind) for kind in KINDS)
+
+
+def tasks_chart(samples: Sequence[Sample]) -> Markup:
+    return stack_chart("Active tasks by state", LAYERS, [(sample.at, sample.counts) for sample in samples])
+
+
+def latency_chart(samples: Sequence[Sample]) -> Markup:
+    """The mean of each sample; where nothing was placed it is as it was before."""
+    points, last = [], 0.0
+    for sample in samples:
+        if sample.placed:
+            last = sample.waited_s / sample.placed
+        points.append((sample.at, last))
+    return line_chart("From PENDING to a host, mean", points, _seconds, least=0.1, class_="wide")
+
+
+def _seconds(value: float) -> str:
+    return duration_words(value)
+
+
+def placed_words(samples: Sequence[Sample]) -> str:
+    """The first sample has what was before it."""
+    placed = sum(sample.placed for sample in samples[1:])
+    return f"{count_words(placed, 'task')} placed in the time that is shown"
+
+
+# --- updates ---------------------------------------------------------------------------------------------------------
+
+CELL_LAYERS = tuple((f"c-{state.value}", WORDS[state]) for state in CellState)
+
+#: From below to above: what is done first.
+_FROM_BELOW = (
+    CellState.DONE, CellState.ROLLED_BACK, CellState.ROLLING_BACK, CellState.WORKING, CellState.FAILED,
+    CellState.WAITING,
+)  # fmt: skip
+
+
+def cells(title: str, things: Sequence[Cell], job: JobKey, width: float = 720) -> Markup:
+    found = [
+        Square(f"c-{cell.state.value} k-{cell.kind}", cell.words, links.instance_of(job, cell.instance))
+        for cell in things
+    ]
+    return squares(title, found, width)
+
+
+def timeline(bands: Sequence[Band], *, is_over: bool) -> Markup:
+    order = {state: index for index, state in enumerate(CellState)}
+    layers = [(f"c-{state.value}", WORDS[state]) for state in _FROM_BELOW]
+    points = [(band.at, [band.counts[order[state]] for state in _FROM_BELOW]) for band in bands]
+    return stack_chart("Instances over time", layers, points, steps=True, end="end" if is_over else "now")
+
+
+def cell_counts(things: Sequence[Cell]) -> list[tuple[str, str, int]]:
+    """(class, words, how many), without those of which there are none."""
+    found = [(state, sum(cell.state is state for cell in things)) for state in CellState]
+    return [(f"c-{state.value}", WORDS[state], count) for state, count in found if count]

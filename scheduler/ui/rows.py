@@ -1,0 +1,110 @@
+"""Rows of tasks and configurations, made from what the scheduler remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scheduler.core.model import ScheduledTask, TaskConfig, TaskEvent
+from scheduler.core.states import TERMINAL, ScheduleStatus
+from scheduler.core.update_model import JobUpdateAction, JobUpdateStatus
+from scheduler.service.context import Context
+from scheduler.service.task_queries import pending_reason
+from scheduler.store.update_table import UpdateEntry
+from scheduler.ui.core.config_text import config_text, facts_of, ranges_words, resources_of
+from scheduler.ui.core.update_grid import CellState, cells_of
+from scheduler.ui.core.views import ConfigRow, Event, TaskRow, UpdateRow
+from web.format import segment
+
+#: States of a task's history that are told; the latest ones are.
+MOST_EVENTS = 50
+
+#: Letters of a message.
+LONGEST_NOTE = 2_000
+
+
+def task_row(context: Context, task: ScheduledTask, observer_port: int) -> TaskRow:
+    events = task.task_events
+    last = events[-1] if events else None
+    message = last.message if last is not None else ""
+    if task.status is ScheduleStatus.PENDING:
+        message = pending_reason(context, task.id)
+    host = task.assigned_task.slave_host
+    return TaskRow(
+        id=task.id,
+        key=task.instance,
+        status=task.status,
+        since=since(task),
+        began=events[0].timestamp / 1000 if events else 0.0,
+        note=message[:LONGEST_NOTE],
+        host=host,
+        observer=observer_url(host, observer_port, task.id) if host else "",
+        events=tuple(_event(each) for each in events[-MOST_EVENTS:]),
+        is_active=task.is_active,
+        ran_s=_ran_s(task) if task.status in TERMINAL else None,
+    )
+
+
+def since(task: ScheduledTask) -> float:
+    """When it came into its state."""
+    return task.task_events[-1].timestamp / 1000 if task.task_events else 0.0
+
+
+def _ran_s(task: ScheduledTask) -> float | None:
+    begun = next((e.timestamp for e in task.task_events if e.status is ScheduleStatus.RUNNING), None)
+    return None if begun is None else max(0.0, (task.task_events[-1].timestamp - begun) / 1000)
+
+
+def _event(event: TaskEvent) -> Event:
+    return Event(event.timestamp / 1000, event.status, event.message[:LONGEST_NOTE])
+
+
+def observer_url(host: str, port: int, task_id: str = "") -> str:
+    """Of the observer on that host, or of a task's page there."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/" + (f"task/{segment(task_id)}" if task_id else "")
+
+
+def config_row(context: Context, config: TaskConfig, instances: Iterable[tuple[int, int]]) -> ConfigRow:
+    ranges = tuple(instances)
+    return ConfigRow(
+        instances=ranges_words(ranges),
+        first=ranges[0][0] if ranges else 0,
+        resources=resources_of(config),
+        tier=config.tier or context.rules.default_tier,
+        is_service=config.is_service,
+        facts=tuple(facts_of(config)),
+        text=config_text(config),
+    )
+
+
+def update_row(entry: UpdateEntry) -> UpdateRow:
+    """`done`: instances that are as they shall be on the way that the update goes."""
+    summary, state = entry.update.summary, entry.state
+    cells = [cell for group in cells_of(entry.update.instructions, entry.instance_events) for cell in group]
+    wanted = {CellState.ROLLED_BACK} if _went_back(state.status, entry) else {CellState.DONE}
+    return UpdateRow(
+        key=summary.key,
+        user=summary.user,
+        status=state.status,
+        created=state.created_timestamp_ms / 1000,
+        modified=state.last_modified_timestamp_ms / 1000,
+        done=sum(cell.state in wanted for cell in cells),
+        total=len(cells),
+    )
+
+
+_BACK = frozenset(
+    {
+        JobUpdateStatus.ROLLING_BACK,
+        JobUpdateStatus.ROLLED_BACK,
+        JobUpdateStatus.ROLL_BACK_PAUSED,
+        JobUpdateStatus.ROLL_BACK_AWAITING_PULSE,
+    }
+)
+
+
+def _went_back(status: JobUpdateStatus, entry: UpdateEntry) -> bool:
+    if status in _BACK:
+        return True
+    last = entry.instance_events[-1].action if entry.instance_events else None
+    return last in (JobUpdateAction.INSTANCE_ROLLED_BACK, JobUpdateAction.INSTANCE_ROLLBACK_FAILED)

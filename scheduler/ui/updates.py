@@ -1,0 +1,195 @@
+"""Updates: the list of them, and one with its grid of instances, what it waits for, and how old and new are.
+
+Source: spec/scheduler.md §4, §10.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from scheduler.api.asked import Asked
+from scheduler.core.model import JobKey, ScheduledTask
+from scheduler.core.states import ScheduleStatus
+from scheduler.core.update_diff import same
+from scheduler.core.update_machine import step
+from scheduler.core.update_model import (
+    UPDATE_ACTIVE,
+    UPDATE_ENDED,
+    InstanceTaskConfig,
+    JobInstanceUpdateEvent,
+    JobUpdateKey,
+    JobUpdateQuery,
+)
+from scheduler.core.update_progress import progress_of
+from scheduler.core.update_pulse import pulse_after_restart
+from scheduler.service.context import Context
+from scheduler.store.task_query import TaskQuery
+from scheduler.store.update_table import UpdateEntry
+from scheduler.ui.core.config_text import diff_lines
+from scheduler.ui.core.listing import Listing, cut
+from scheduler.ui.core.update_grid import bands_of, cells_by_instance, cells_of
+from scheduler.ui.core.update_words import settings_words, title_of
+from scheduler.ui.core.views import (
+    ConfigRow,
+    Event,
+    HealthRow,
+    InstanceEvent,
+    UpdatesView,
+    UpdateView,
+    WaitRow,
+)
+from scheduler.ui.rows import LONGEST_NOTE, config_row, update_row
+from scheduler.ui.wanted import here, wanted
+from web.asking import Problem, integer, shorten
+
+#: Active updates on the list; batches of the grid; configurations that are compared.
+MOST_ACTIVE, MOST_BATCHES, MOST_BEFORES = 100, 200, 50
+
+
+def updates(asked: Asked) -> UpdatesView:
+    """Those that go on, and those that have ended, the last changed first."""
+    table, want = asked.context.tables.updates, wanted(asked.request, ())
+    active = table.page(JobUpdateQuery(update_statuses=UPDATE_ACTIVE))
+    ended = table.page(JobUpdateQuery(update_statuses=UPDATE_ENDED))
+    known = len(ended)
+    if want.query:
+        active = [entry for entry in active if _matches(entry, want.query)]
+        ended = [entry for entry in ended if _matches(entry, want.query)]
+    page: Listing[UpdateEntry] = cut(ended, want, here(asked.request), known)
+    return UpdatesView(
+        active=tuple(update_row(entry) for entry in active[:MOST_ACTIVE]),
+        active_left_out=max(0, len(active) - MOST_ACTIVE),
+        ended=page.with_rows(update_row(entry) for entry in page.rows),
+        at=asked.loop.now().wall,
+    )
+
+
+def _matches(entry: UpdateEntry, query: str) -> bool:
+    """A part of the job, the user, the beginning of the id or of the status."""
+    key = entry.update.summary.key
+    return (
+        query.lower() in str(key.job).lower()
+        or query.lower() in entry.update.summary.user.lower()
+        or key.id.startswith(query)
+        or entry.state.status.value.startswith(query.upper().replace(" ", "_"))
+    )
+
+
+def update(asked: Asked) -> UpdateView:
+    """By its id, or `active`. Raises Problem when there is none."""
+    context, entry = asked.context, _find(asked)
+    instructions, now = entry.update.instructions, asked.loop.now()
+    row = update_row(entry)
+    groups = cells_of(instructions, entry.instance_events)
+    is_over = row.status in UPDATE_ENDED
+    begin, end = row.created, row.modified if is_over else now.wall
+    befores = tuple(_config(context, each) for each in instructions.initial_state[:MOST_BEFORES])
+    after = _config(context, instructions.desired_state) if instructions.desired_state is not None else None
+    left = integer(asked.request, "left", 0, high=max(0, len(befores) - 1))
+    return UpdateView(
+        row=row,
+        title=title_of(row.status),
+        is_over=is_over,
+        cells=cells_by_instance(groups),
+        batches=groups if 1 < len(groups) <= MOST_BATCHES else (),
+        bands=bands_of(row.total, begin, entry.instance_events, end),
+        events=tuple(
+            Event(e.timestamp_ms / 1000, e.status, (e.message or "")[:LONGEST_NOTE], e.user or "") for e in entry.events
+        ),
+        instance_events=_instance_events(asked, entry.instance_events),
+        settings=tuple(settings_words(instructions.settings)),
+        metadata=tuple((each.key, each.value) for each in entry.update.summary.metadata),
+        waits=() if is_over else _waits(context, entry, int(now.wall * 1000)),
+        health=_health(context, entry),
+        befores=befores,
+        after=after,
+        left=left,
+        diff=tuple(diff_lines(befores[left].text, after.text)) if befores and after is not None else (),
+        at=now.wall,
+    )
+
+
+def _find(asked: Asked) -> UpdateEntry:
+    name, table = asked.part("uid"), asked.context.tables.updates
+    if name == "active":
+        found = table.active(asked.job)
+    else:
+        found = table.get(JobUpdateKey(job=asked.job, id=name))
+    if found is None:
+        raise Problem(404, f"there is no update {shorten(name)} of {shorten(str(asked.job))}; it may have been pruned")
+    return found
+
+
+def _config(context: Context, group: InstanceTaskConfig) -> ConfigRow:
+    return config_row(context, group.task, ((each.first, each.last) for each in group.instances))
+
+
+def _instance_events(asked: Asked, events: list[JobInstanceUpdateEvent]) -> Listing[InstanceEvent]:
+    """The newest first; of one instance, if its number is asked for."""
+    want = wanted(asked.request, ())
+    found = events
+    if want.query:
+        found = [event for event in events if str(event.instance_id) == want.query]
+    page = cut(found[::-1], want, here(asked.request, ("left",)), len(events))
+    return page.with_rows(
+        InstanceEvent(e.instance_id, e.timestamp_ms / 1000, e.action, (e.message or "")[:LONGEST_NOTE])
+        for e in page.rows
+    )
+
+
+# --- what it waits for -----------------------------------------------------------------------------------------------
+
+
+def _waits(context: Context, entry: UpdateEntry, now_ms: int) -> tuple[WaitRow, ...]:
+    """As the next step of the update would say."""
+    job = entry.update.summary.key.job
+    progress = progress_of(entry.update, entry.events, entry.instance_events)
+
+    def look(instance: int) -> list[ScheduledTask]:
+        query = TaskQuery(job_keys=frozenset({job}), instance_ids=frozenset({instance}))
+        return list(context.tables.tasks.select(query))
+
+    decision = step(progress, look, pulse_after_restart(progress), now_ms)
+    return tuple(
+        WaitRow(each.instance, each.text, each.since_ms / 1000, (each.until_ms or 0) / 1000)
+        for each in decision.waits_for
+    )
+
+
+# --- old against new -------------------------------------------------------------------------------------------------
+
+
+def _health(context: Context, entry: UpdateEntry) -> tuple[HealthRow, ...]:
+    """Tasks of the job by whether they have the new configuration; failures count from the update's beginning."""
+    desired = entry.update.instructions.desired_state
+    if desired is None:
+        return ()
+    job, began_ms = entry.update.summary.key.job, entry.state.created_timestamp_ms
+    sides = {True: Counter[ScheduleStatus](), False: Counter[ScheduleStatus]()}
+    failed = {True: 0, False: 0}
+    known: dict[int, bool] = {}
+    for task in _tasks(context, job):
+        config = task.config
+        is_new = known.get(id(config))
+        if is_new is None:
+            is_new = known[id(config)] = same(config, desired.task)
+        if task.is_active:
+            sides[is_new][task.status] += 1
+        elif task.status is ScheduleStatus.FAILED and task.task_events[-1].timestamp >= began_ms:
+            failed[is_new] += 1
+    return tuple(_side(words, sides[is_new], failed[is_new]) for words, is_new in (("New", True), ("Old", False)))
+
+
+def _tasks(context: Context, job: JobKey) -> Iterable[ScheduledTask]:
+    return context.tables.tasks.select(TaskQuery(job_keys=frozenset({job})))
+
+
+def _side(words: str, statuses: Counter[ScheduleStatus], failed: int) -> HealthRow:
+    return HealthRow(
+        words=words,
+        statuses=tuple((status, statuses[status]) for status in ScheduleStatus if statuses[status]),
+        running=statuses[ScheduleStatus.RUNNING],
+        total=statuses.total(),
+        failed=failed,
+    )
