@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from mesos.core.messages import TaskState
+from scheduler.core.groups import GroupRules
 from scheduler.core.model import JobKey, PartitionPolicy, TaskConfig
 from scheduler.core.prune import PruneRules
 from scheduler.core.states import ACTIVE, TERMINAL, ScheduleStatus
@@ -44,7 +45,8 @@ class Chaos(World):
 
     def __init__(self, seed: int) -> None:
         rules = PruneRules(keep_s=3 * 3600, most_per_job=4, at_least_s=600)
-        super().__init__(EngineSettings(SETTINGS, pruning=rules, startup_delay_s=5.0), seed)
+        groups = GroupRules(tasks_per_attempt=1 + seed % 3, attempts_per_s=(None, 5.0)[seed % 2])
+        super().__init__(EngineSettings(SETTINGS, pruning=rules, groups=groups, startup_delay_s=5.0), seed)
         self.subscribe()
 
     def do_add(self, n: int) -> None:
