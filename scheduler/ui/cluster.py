@@ -98,15 +98,16 @@ def _host_rows(asked: Asked, hosts: Iterable[HostAttributes]) -> Iterable[HostRo
 def _host_row(
     host: HostAttributes, tasks: list[ScheduledTask], offer: HostOffer | None, port: int, mono: float
 ) -> HostRow:
-    used, free = _used(task.config for task in tasks), offer.there[0] if offer is not None else NOTHING
+    used = _used(task.config for task in tasks)
+    free = offer.there[0] if offer is not None else None
     return HostRow(
         host=host.host,
         agent=host.slave_id,
         mode=host.mode.value,
         attributes=tuple((each.name, ", ".join(sorted(each.values))) for each in host.attributes),
-        cpus=Measure(used.milli_cpus / MILLI, free.milli_cpus / MILLI),
-        ram=Measure(used.ram_mb * _MIB, free.ram_mb * _MIB),
-        disk=Measure(used.disk_mb * _MIB, free.disk_mb * _MIB),
+        cpus=Measure(used.milli_cpus / MILLI, free.milli_cpus / MILLI if free is not None else None),
+        ram=Measure(used.ram_mb * _MIB, free.ram_mb * _MIB if free is not None else None),
+        disk=Measure(used.disk_mb * _MIB, free.disk_mb * _MIB if free is not None else None),
         tasks=len(tasks),
         offer_age_s=max(0.0, mono - offer.arrived_at) if offer is not None else None,
         away=(offer.unavailable_from or 0.0) if offer is not None else 0.0,

@@ -52,7 +52,7 @@ def job(asked: Asked) -> JobView:
     counts = context.tables.tasks.statuses_of(key)
     entries = context.tables.updates.page(JobUpdateQuery(job_key=key, limit=MOST_UPDATES))
     active = context.tables.updates.active(key)
-    groups = _groups(context, key)
+    rows = _shown(context, key)
     return JobView(
         summary=details,
         tab=tab,
@@ -62,8 +62,8 @@ def job(asked: Asked) -> JobView:
         ),
         status=text(asked.request, "status"),
         tasks=_tasks(asked, key, tab),
-        configs=tuple(_row(context, group) for group in groups[:MOST_GROUPS]),
-        groups_left_out=max(0, len(groups) - MOST_GROUPS),
+        configs=tuple(rows[:MOST_GROUPS]),
+        groups_left_out=max(0, len(rows) - MOST_GROUPS),
         schedule=_schedule(context, key),
         updates=tuple(update_row(each) for each in entries),
         active_update=update_row(active) if active is not None else None,
@@ -137,6 +137,15 @@ def _groups(context: Context, key: JobKey) -> tuple[ConfigGroup, ...]:
     return config_groups(configs)
 
 
+def _shown(context: Context, key: JobKey) -> list[ConfigRow]:
+    """Of its active instances; of a cron job between two runs its template's."""
+    rows = [_row(context, group) for group in _groups(context, key)[:MOST_COMPARED]]
+    template = context.tables.cron_jobs.get(key)
+    if not rows and template is not None:
+        rows = [config_row(context, template.task_config, ())]
+    return rows
+
+
 def _row(context: Context, group: ConfigGroup) -> ConfigRow:
     return config_row(context, group.config, group.instances)
 
@@ -157,10 +166,7 @@ def configs(asked: Asked) -> ConfigsView:
     """Two of its configurations, side by side. Raises Problem."""
     context, key = asked.context, asked.job
     summary_of(context, key)
-    rows = tuple(_row(context, group) for group in _groups(context, key)[:MOST_COMPARED])
-    if not rows:
-        template = context.tables.cron_jobs.get(key)
-        rows = (config_row(context, template.task_config, ()),) if template is not None else ()
+    rows = tuple(_shown(context, key))
     last = max(0, len(rows) - 1)
     left = integer(asked.request, "left", 0, high=last)
     right = integer(asked.request, "right", min(1, last), high=last)

@@ -14,9 +14,9 @@ from scheduler.ui import links
 from scheduler.ui.core.samples import KINDS, Sample
 from scheduler.ui.core.update_grid import WORDS, Band, Cell, CellState
 from scheduler.ui.core.views import Measure
-from web.core.charts import level_bar, line_chart, parts_bar
+from web.core.charts import level_bar, parts_bar
 from web.core.squares import Square, squares
-from web.core.stacks import stack_chart
+from web.core.stacks import Point, stack_chart
 from web.core.words import cores_words, count_words, duration_words, size_words
 
 _U = JobUpdateStatus
@@ -64,13 +64,16 @@ def progress_bar(done: int, total: int) -> Markup:
     return parts_bar(f"{done} of {total}", (("c-done", done), ("c-waiting", total - done)), width=160)
 
 
-def measure_bar(name: str, measure: Measure) -> Markup:
+def measure_bar(name: str, measure: Measure) -> Markup | None:
+    """None: nothing to compare with."""
+    if not measure.total:
+        return None
     return level_bar(f"{name}: {measure.share:.0%} used", measure.share, width=96)
 
 
 def measure_words(kind: str, measure: Measure) -> str:
     words = cores_words if kind == "cpus" else size_words
-    return f"{words(measure.used)} of {words(measure.used + measure.free)}"
+    return words(measure.used) + (f" of {words(measure.total)}" if measure.total else "")
 
 
 def percent(done: int, total: int) -> str:
@@ -99,16 +102,14 @@ def tasks_chart(samples: Sequence[Sample]) -> Markup:
 
 def latency_chart(samples: Sequence[Sample]) -> Markup:
     """The mean of each sample; where nothing was placed it is as it was before."""
-    points, last = [], 0.0
+    points: list[Point] = []
+    last = 0.0
     for sample in samples:
         if sample.placed:
             last = sample.waited_s / sample.placed
-        points.append((sample.at, last))
-    return line_chart("From PENDING to a host, mean", points, _seconds, least=0.1, class_="wide")
-
-
-def _seconds(value: float) -> str:
-    return duration_words(value)
+        points.append((sample.at, (last,)))
+    layers = (("j-starting", "from PENDING to a host"),)
+    return stack_chart("Time to find a host", layers, points, words=duration_words, least=0.1)
 
 
 def placed_words(samples: Sequence[Sample]) -> str:

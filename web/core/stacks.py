@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -20,28 +20,35 @@ Point = tuple[float, Sequence[float]]
 
 
 def stack_chart(
-    title: str, layers: Sequence[tuple[str, str]], points: Sequence[Point], *, steps: bool = False, end: str = "now"
+    title: str,
+    layers: Sequence[tuple[str, str]],
+    points: Sequence[Point],
+    *,
+    words: Callable[[float], str] = "{:,.0f}".format,
+    least: float = 1.0,
+    steps: bool = False,
+    end: str = "now",
 ) -> Markup:
-    """`layers`: (class, words), from below to above. `points`: (at, a value for each layer), oldest first. `steps`:
-    values stay as they are until the next point."""
+    """`layers`: (class, words), from below to above. `points`: (at, a value for each layer), oldest first. The axis
+    reaches `least` at least. `steps`: values stay as they are until the next point."""
     shown = _thin(points)
     if len(shown) < 2 or shown[-1][0] <= shown[0][0]:
         text = el("text", "no samples yet", x=WIDTH / 2, y=HEIGHT / 2, class_="tick", text_anchor="middle")
         return picture(WIDTH, HEIGHT, f"{title}: no samples yet", text, class_="chart empty")
-    top = max(1.0, max(sum(values) for _, values in shown))
-    step = max(1.0, nice_step(top, 3))
+    top = max(least, max(sum(values) for _, values in shown))
+    step = nice_step(top, 3)
     top = step * -(-top // step)
-    parts = [_grid(top, step)]
+    parts = [_grid(top, step, words)]
     below = [0.0] * len(shown)
-    for index, (class_, words) in enumerate(layers):
+    for index, (class_, name) in enumerate(layers):
         above = [low + values[index] for low, (_, values) in zip(below, shown, strict=True)]
         if above != below:
-            parts.append(_layer([at for at, _ in shown], below, above, top, f"layer {class_}", words, steps=steps))
+            parts.append(_layer([at for at, _ in shown], below, above, top, f"layer {class_}", name, steps=steps))
         below = above
     span = shown[-1][0] - shown[0][0]
     parts.append(el("text", f"−{duration_words(span)}", x=LEFT, y=HEIGHT - 6, class_="tick"))
     parts.append(el("text", end, x=WIDTH - RIGHT, y=HEIGHT - 6, class_="tick", text_anchor="end"))
-    last = [f"{value:,.0f} {words}" for (_, words), value in zip(layers, shown[-1][1], strict=True) if value]
+    last = [f"{words(value)} {name}" for (_, name), value in zip(layers, shown[-1][1], strict=True) if value]
     return picture(WIDTH, HEIGHT, f"{title}: {', '.join(last) or 'none'}", *parts, class_="chart stack")
 
 
@@ -80,10 +87,10 @@ def _line(moments: Sequence[float], values: Sequence[float], top: float, *, step
     return [points[0], *(point for corner in corners for point in corner)]
 
 
-def _grid(top: float, step: float) -> Markup:
+def _grid(top: float, step: float, words: Callable[[float], str]) -> Markup:
     parts = []
     for i in range(round(top / step) + 1):
         y = HEIGHT - BOTTOM - i * step / top * (HEIGHT - TOP - BOTTOM)
         parts.append(el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
-        parts.append(el("text", f"{i * step:,.0f}", x=LEFT - 6, y=y + 3.5, class_="tick", text_anchor="end"))
+        parts.append(el("text", words(i * step) if i else "0", x=LEFT - 6, y=y + 3.5, class_="tick", text_anchor="end"))
     return join(parts)

@@ -62,13 +62,20 @@
     running = false;
   }
 
-  let source = null;
-  if (live && body.dataset.events) {
+  let source = null, leaving = 0;
+  const changed = () => { if (!past()) refresh(); };
+  function listen() {
     source = new EventSource(body.dataset.events);
-    source.onopen = () => { say(past() ? "looking at the past" : "live", !past()); if (!past()) refresh(); };  // also for what we missed
+    source.onopen = () => { say(past() ? "looking at the past" : "live", !past()); changed(); };  // also for what we missed
     source.onerror = () => { say("connection lost; trying again", false); };
-    const changed = () => { if (!past()) refresh(); };
     for (const name of ["message", ...(body.dataset.names || "").split(" ").filter(Boolean)]) source.addEventListener(name, changed);
+  }
+  if (live && body.dataset.events) {  // a page that is not seen for a while lets go: browsers open few connections
+    listen();
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(leaving);
+      if (document.hidden) leaving = setTimeout(() => { source?.close(); source = null; }, 5000); else if (!source) listen();
+    });
   }
   if (live && body.dataset.every) setInterval(() => { if (!past() && !document.hidden) refresh(); }, 1000 * body.dataset.every);
 

@@ -255,15 +255,18 @@ class UpdateView:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Of one kind of resource on a host: what tasks have, and what is free now."""
+    """Of one kind of resource on a host: what tasks have, and what is offered now; None: nobody knows what is free."""
 
     used: float
-    free: float
+    free: float | None
+
+    @property
+    def total(self) -> float | None:
+        return None if self.free is None else self.used + self.free
 
     @property
     def share(self) -> float:
-        total = self.used + self.free
-        return self.used / total if total > 0 else 0.0
+        return self.used / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True, slots=True)
