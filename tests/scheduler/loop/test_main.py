@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ import click
 import pytest
 
 from scheduler.flags import IGNORED, Flags
-from scheduler.main import _two_dashes, make_command
+from scheduler.main import _two_dashes, main, make_command
 from scheduler.store.sqlite_file import FILE_NAME
 
 SCHEDULER = [sys.executable, "-m", "scheduler.main"]
@@ -25,6 +27,8 @@ PATIENCE = 60.0
 
 #: Nobody listens there: these schedulers wait for a master.
 GIVEN = ("--cluster_name=rz1", "--mesos_master_address=127.0.0.1:9", "--http_port=0")
+
+NO_DURATION = "is no duration such as 30secs, 5mins, 1hrs or 2days"
 
 
 def flags(*words: str) -> Flags:
@@ -121,18 +125,30 @@ def test_a_damaged_store_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / FILE_NAME).read_bytes() == b"this was a store once"
 
 
-def test_wrong_words_are_a_line(tmp_path: Path) -> None:
-    assert complaint("--cluster_name=x") == (2, "aurora_scheduler: --mesos_master_address has to be given")
-    code, line = complaint(*GIVEN, "--backup_interval=5")
-    assert code == 2
-    assert line == (
-        "aurora_scheduler: Invalid value for '--backup_interval': '5' is no duration such as 30secs, 5mins, 1hrs or"
-        " 2days (see `aurora_scheduler --help`)"
-    )
-    tiers = tmp_path / "tiers.json"
-    tiers.write_text("{}")
-    code, line = complaint(*GIVEN, f"--tier_config={tiers}")
-    assert (code, line[:42]) == (3, "aurora_scheduler: cannot use the tiers: Ob")
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (["--cluster_name=x"], 2, "--mesos_master_address has to be given"),
+        ([*GIVEN, "--no_such"], 2, "No such option '--no_such'. (see `aurora_scheduler --help`)"),
+        ([*GIVEN, "more"], 2, "Got unexpected extra argument (more) (see `aurora_scheduler --help`)"),
+        ([*GIVEN, "--tier_config=/nowhere"], 1, "cannot read /nowhere: No such file or directory"),
+        ([*GIVEN, "--tier_config=/dev/null"], 3, "cannot use /dev/null: Input data was truncated"),
+        ([*GIVEN, "--store=/dev/null/x"], 1, "cannot use /dev/null/x: Not a directory"),
+        (
+            [*GIVEN, "--backup_interval=5"],
+            2,
+            f"Invalid value for '--backup_interval': '5' {NO_DURATION} (see `aurora_scheduler --help`)",
+        ),
+    ],
+)
+def test_what_is_wrong_is_a_line(
+    words: list[str], code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["aurora_scheduler", *words])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == code
+    assert capsys.readouterr().err == f"aurora_scheduler: {line}\n"
 
 
 def test_a_teardown_that_is_not_meant_or_not_possible(tmp_path: Path) -> None:
@@ -149,3 +165,48 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         port = url.rstrip("/").rpartition(":")[2]
         code, line = complaint(*GIVEN, f"--store={tmp_path / 'b'}", f"--http_port={port}")
         assert (code, line) == (1, f"aurora_scheduler: cannot listen on 127.0.0.1:{port}: Address already in use")
+
+
+def ask(url: str, user: str = "", body: bytes | None = None) -> int:
+    """The status of an answer."""
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    if user:
+        request.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def test_users_are_read_anew_and_may_end_it(tmp_path: Path) -> None:
+    users = tmp_path / "security.ini"
+    users.write_text("[users]\nann = one, admin\n[roles]\nadmin = *\n")
+    users.chmod(0o600)
+    basic = ("--http_authentication_mechanism=BASIC", f"--shiro_ini_path={users}")
+    with running(f"--store={tmp_path / 'store'}", *basic) as (child, url):
+        assert child.stderr is not None
+        assert ask(f"{url}quitquitquit", body=b"{}") == 401
+        assert ask(f"{url}quitquitquit", "ann:two", b"{}") == 401
+        for text, said in (("[users", "the users stay as they were"), ("[users]\nann = two, admin\n", "anew")):
+            users.write_text(f"{text}[roles]\nadmin = *\n")
+            child.send_signal(signal.SIGHUP)
+            assert next(line for line in child.stderr if "users" in line).rstrip().endswith(said)
+        assert ask(f"{url}quitquitquit", "ann:one", b"{}") == 401
+        assert ask(f"{url}quitquitquit", "ann:two", b"{}") == 200
+        assert child.wait(PATIENCE) == 0
+    users.write_text("[users")
+    code, line = complaint(*GIVEN, f"--store={tmp_path / 'store'}", *basic)
+    assert (code, str(users) in line) == (3, True)
+
+
+def test_who_listens_everywhere_without_users_is_warned(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["aurora_scheduler", *GIVEN, "--ip=0.0.0.0", "--store=/dev/null/x"])
+    with pytest.raises(SystemExit):
+        main()
+    assert [record.message for record in caplog.records] == [
+        "everybody who can reach 0.0.0.0:0 may change everything; see --http_authentication_mechanism"
+    ]
