@@ -8,6 +8,8 @@
   turns on top of it are taken back, too, and the engine makes anew what it had derived (`Engine.rebuild`).
 - Nothing outward happens before the commit of its turn and of all turns before it. A turn that changed nothing may have
   seen what is not durable yet: it waits like the others.
+- While the store fails, wishes are refused at once for a while, and time stands still: to take back costs what the
+  tables are long, and a full disk does not mend itself within milliseconds.
 - A bug in a turn takes that turn back. Three within a minute and the scheduler ends: tasks live on without it.
 
 Source: design §7, spec/scheduler.md §2.1, §8.1.
@@ -24,7 +26,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from mesos.timers import Cancellable, Timers
-from scheduler.core.effects import Effect, TaskChanged, TasksDeleted
+from scheduler.core.effects import Effect, News
 from scheduler.engine import Engine
 from scheduler.event_log import EventLog
 from scheduler.lifecycle import Lifecycle
@@ -40,8 +42,8 @@ T = TypeVar("T")
 #: Turns that may wait for their commits before those that nobody waits for (events, time) have to.
 MOST_WAITING = 64
 
-#: After a commit that failed, nothing is decided by time alone for so long; it doubles up to the second number.
-PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+#: After a commit that failed, nothing is tried for so long; it doubles up to the second number.
+PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 
 #: So many bugs within so many seconds, and it is over.
 MOST_BUGS, BUGS_WITHIN_S = 3, 60.0
@@ -92,6 +94,7 @@ class Loop:
         self._timer_at = 0.0
         self._pause_s = 0.0
         self._paused_until = 0.0
+        self._trouble = ""  # of the store, until it takes something again
         self._bugs: deque[float] = deque(maxlen=MOST_BUGS)
 
     # -- turns
@@ -100,8 +103,10 @@ class Loop:
         """Somebody's wish. Returns when it is durable, and everything that it may have seen.
 
         Raises what `decide` raises, and nothing has changed then; StoreError when it could not be made durable, and
-        was taken back.
+        was taken back, or when the store has just failed.
         """
+        if self.is_in_trouble:
+            raise StoreError(self._trouble)
         result, durable = self._turn(decide)
         if durable is not None:
             await asyncio.shield(durable)  # who stops waiting stops nothing
@@ -113,6 +118,12 @@ class Loop:
             self._turn(decide)
         except Exception:  # logged where it was taken back
             self._count_bug()
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """The store has failed, and it was not long ago."""
+        self._settle()
+        return bool(self._trouble) and self._now().mono < self._paused_until
 
     def read(self, ask: Callable[[], T]) -> T:
         """What memory says now, durable or not."""
@@ -183,7 +194,7 @@ class Loop:
             decided = self._waiting.popleft()
             if durable is not None:
                 self.stats.committed(self._now().mono - decided.since)
-                self._pause_s = 0.0
+                self._pause_s, self._trouble = 0.0, ""
             self._release(decided.effects)
         if len(self._waiting) < MOST_WAITING and not self._room.is_set():
             self._room.set()
@@ -196,6 +207,7 @@ class Loop:
             self.fail(error)
         elif not self.failed.done():
             _log.error("%s", error)
+        self._trouble = str(error)
         self._rebuild(lost)
         self._pause()
 
@@ -216,7 +228,7 @@ class Loop:
 
     def _release(self, effects: list[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, TaskChanged | TasksDeleted):
+            if isinstance(effect, News):
                 self.events.publish(effect)
             else:
                 self._outward.append(effect)

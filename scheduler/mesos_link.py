@@ -34,11 +34,13 @@ from scheduler.core.effects import (
     AcknowledgeStatus,
     DeclineOffers,
     Effect,
+    InstancesUpdated,
     KillTask,
     LaunchTasks,
     ReconcileTasks,
     TaskChanged,
     TasksDeleted,
+    UpdateChanged,
 )
 from scheduler.core.launch import launch
 from scheduler.lifecycle import LifecycleState
@@ -227,9 +229,10 @@ class MesosLink:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
+        """What can't be stored now comes again: nobody acknowledges it."""
         self._flushing = False
-        if self._statuses:
-            batch, self._statuses = self._statuses, []
+        batch, self._statuses = self._statuses, []
+        if batch and not self._loop.is_in_trouble:
             self._loop.post(lambda turn: self._engine.statuses(turn, batch))
 
     # -- effects
@@ -254,7 +257,7 @@ class MesosLink:
                 await self._call(api.accept_inverse(effect.inverse_offer_ids))
             case ReconcileTasks():
                 await self._reconcile(effect)
-            case TaskChanged() | TasksDeleted():
+            case TaskChanged() | TasksDeleted() | UpdateChanged() | InstancesUpdated():
                 self._loop.events.publish(effect)
             case _:
                 assert_never(effect)

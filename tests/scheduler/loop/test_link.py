@@ -35,11 +35,12 @@ from scheduler.core.effects import (
 )
 from scheduler.engine import Engine
 from scheduler.lifecycle import LifecycleState
+from scheduler.loop import PAUSE_S
 from scheduler.mesos_link import AGAIN_AFTER_S, OFFERS_AT_ONCE, RETRY_AFTER_S, MesosLink, alike
 from scheduler.store.journal import StoreError
 from scheduler.store.ops import SaveFrameworkId
 from scheduler.turn import Turn
-from tests.scheduler.loop.world import ToldEngine, World
+from tests.scheduler.loop.world import ToldEngine, World, saving
 from thermos.clock import Now
 from thermos.errors import RemoteError
 
@@ -274,6 +275,18 @@ async def test_statuses_that_came_together_are_one_turn() -> None:
         linked.engine.heard.clear()
         await linked.hear(*(update(task) for task in "abcd"))
         assert linked.engine.heard == [("statuses", "a", "b", "c"), ("statuses", "d")]
+
+
+async def test_statuses_that_can_not_be_stored_now_come_again() -> None:
+    async with Linked() as linked:
+        linked.world.loop.post(saving("a"))
+        linked.world.journal.fail()
+        await linked.world.settle()
+        await linked.hear(update("a"))
+        assert linked.engine.heard == []
+        linked.world.advance(PAUSE_S)
+        await linked.hear(update("a"))
+        assert linked.engine.heard == [("statuses", "a")]
 
 
 async def test_other_events_keep_their_place_among_statuses() -> None:
