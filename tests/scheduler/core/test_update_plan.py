@@ -138,6 +138,28 @@ def test_a_plan_to_read() -> None:
     assert (plan.at_least_ms, plan.usual_ms, plan.slow_ms, plan.samples) == (4500, 9000, 18000, 2)
 
 
+@pytest.mark.parametrize(
+    ("size", "count", "window", "floor"),
+    [
+        (4, 4, 2, 2),
+        (4, 6, 2, 4),  # two are added first
+        (3, 1, 2, 0),  # instance 0 may be replaced slowly, while 1 and 2 go
+        (3, 2, 2, 1),  # no two are replaced while one goes
+        (2, 2, 5, 0),
+    ],
+)
+def test_below_what_a_queue_never_goes(size: int, count: int, window: int, floor: int) -> None:
+    world = world_of(dict.fromkeys(range(size), OLD))
+    assert plan_of(world, NEW, count, settings_of(queue=window)).floor == floor
+
+
+def test_a_task_without_an_agent_is_gone_at_once() -> None:
+    world = world_of({})
+    world.add(0, OLD)
+    plan = plan_of(world, NEW, 1, settings_of(queue=1), PastTimes((1000,), (200,)))
+    assert plan.usual_ms == 1000
+
+
 def test_a_plan_of_nothing() -> None:
     plan = plan_of(world_of(dict.fromkeys(range(3), NEW)), NEW, 3, settings_of(queue=1))
     assert plan == UpdatePlan(
