@@ -16,8 +16,10 @@ from client.aurora.local_look import Look, look
 from client.aurora.local_place import LOGS, STORE, clear_work_dir, make_work_dir, save_plan
 from client.aurora.local_plan import CALLED, MESOS, OBSERVER, SCHEDULER, LocalPlan, cluster_entry
 from client.aurora.local_task import last_words, look_at_task, pause, start_task
+from client.exits import complain
 from client.render import plural
 from thermos.clock import now
+from thermos.errors import ThermosError
 
 #: Seconds until everything must be up; a machine may be busy. Between two looks.
 _PATIENCE_S, _LOOK_S = 180.0, 0.2
@@ -52,8 +54,16 @@ def bring_up(plan: LocalPlan, tell: Callable[[str], None]) -> None:
                 signal.signal(signum, signal.SIG_IGN)
             if not isinstance(error, KeyboardInterrupt):
                 tell("taking all of it back")
-            take_down(plan, *kept, *((LOGS,) if isinstance(error, CommandFailed) else ()))
+            _take_back(plan, *kept, *((LOGS,) if isinstance(error, CommandFailed) else ()))
             raise
+
+
+def _take_back(plan: LocalPlan, *keep: str) -> None:
+    """What can't be is told beside the reason for it all."""
+    try:
+        take_down(plan, *keep)
+    except ThermosError as error:
+        complain("aurora", f"{error}; `aurora local down` tries again")
 
 
 @contextmanager

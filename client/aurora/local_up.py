@@ -144,6 +144,8 @@ def command(output: str, **given: Any) -> int:
         if running is not None:
             tell(f"what a killed cluster {cluster} has left is ended first")
             take_down(running, STORE)
+            if given["work_dir"] is None:
+                given["work_dir"] = running.work_dir  # where the jobs are
         files = cluster_files(os.environ)
         check_free(files, cluster)
         plan = make_plan(cluster, given, files[-1])
