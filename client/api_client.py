@@ -34,11 +34,14 @@ from client.job_keys import ClusterJobKey
 from client.leader import find_scheduler
 from thermos.errors import RemoteError
 from thermos.version import VERSION
+from thermos.words import printable
 
 API = "/api/v1"
 _MOST_REDIRECTS = 5
 #: Most that the API gives at once.
 PAGE = 10_000
+#: No list is longer.
+MOST_ITEMS = 10_000_000
 
 Exchange = Callable[[Origin, str, str, Mapping[str, str], bytes | None], Answer]
 
@@ -118,7 +121,12 @@ class ApiClient:
         while True:
             page = self.get(path, {**query, "limit": PAGE, "offset": offset})
             found, total = page.setdefault(items, []), page.get("total", 0)
-            if not (isinstance(found, list) and all(isinstance(each, dict) for each in found) and type(total) is int):
+            if not (
+                isinstance(found, list)
+                and all(isinstance(each, dict) for each in found)
+                and type(total) is int
+                and total <= MOST_ITEMS
+            ):
                 raise NetworkError(f"{self._name}: the scheduler's list of {items} is not understood")
             yield page
             offset += len(found)
@@ -225,8 +233,9 @@ class ApiClient:
 
     def _refusal(self, answer: Answer, error: Mapping[str, Any]) -> Exception:
         code = str(error.get("code", ""))
-        text = str(error.get("detail") or error.get("title") or f"HTTP status {answer.status}")
-        problems = [_problem(each) for each in error.get("problems") or () if isinstance(each, dict)]
+        text = _harmless(error.get("detail") or error.get("title") or f"HTTP status {answer.status}")
+        listed = error.get("problems")
+        problems = [_problem(each) for each in (listed if isinstance(listed, list) else ()) if isinstance(each, dict)]
         if answer.status == 503 or code == "TRANSIENT":
             return NotReady(f"the scheduler is not ready: {text}", _retry_after(answer))
         if answer.status == 401:
@@ -248,8 +257,13 @@ class ApiClient:
 
 
 def _problem(problem: Mapping[str, Any]) -> str:
-    field, text = problem.get("field"), str(problem.get("text", ""))
-    return f"{field}: {text}" if field else text
+    field, text = problem.get("field"), problem.get("text", "")
+    return _harmless(f"{field}: {text}" if field else text)
+
+
+def _harmless(text: object) -> str:
+    """What the scheduler wrote, line by line fit for a terminal."""
+    return "\n".join(map(printable, str(text).splitlines()))
 
 
 def _retry_after(answer: Answer) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from client.api_client import ApiClient
 from client.aurora.context import Context
+from client.aurora.core.answers import Instances, Tiers, parse
 from client.aurora.core.instances import Seen
 from client.aurora.core.tier_choice import needs_tier, production_tier, with_tier
 from client.aurora.core.waiting import Goal, until
@@ -67,7 +68,13 @@ def configuration_for(api: ApiClient, job: JobOfFile) -> dict[str, Any]:
     configuration = job.configuration
     if not needs_tier(configuration):
         return configuration
-    return with_tier(configuration, production_tier(api.get("/tiers").get("tiers") or {}))
+    return with_tier(configuration, production_tier(parse(api.get("/tiers"), Tiers).tiers))
+
+
+def created(answer: Mapping[str, Any], default: Iterable[int] = ()) -> list[int]:
+    """The instances that an answer names; the default where it does not say."""
+    instances = parse(answer, Instances).instances
+    return list(instances if instances is not None else default)
 
 
 def check_goal(goal: Goal, key: ClusterJobKey, *, is_service: bool) -> None:

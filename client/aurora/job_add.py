@@ -9,7 +9,7 @@ import click
 from client.api_client import job_path
 from client.aurora.context import Context
 from client.aurora.core.waiting import Goal
-from client.aurora.creating import failure_text, wait_for
+from client.aurora.creating import created, failure_text, wait_for
 from client.aurora.exits import Exit
 from client.aurora.hooked import call_hooked, optional_job
 from client.aurora.hooks import ApiMethod
@@ -59,7 +59,7 @@ def command(
     answer = call_hooked(
         key, job, ApiMethod.ADD_INSTANCES, lambda: api.post(job_path(key, "instances"), body), count=count
     )
-    added = [int(number) for number in answer.get("instances", ())]
+    added = created(answer)
     if open_browser:
         open_page(context, job_url(api, key))
     outcome = wait_for(context, api, key, Goal(wait_until), added)

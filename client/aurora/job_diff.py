@@ -14,6 +14,7 @@ import click
 
 from client.api_client import ApiClient, is_missing, job_path
 from client.aurora.context import Context
+from client.aurora.core.answers import JobConfigs, JobDiff, Populated, parse
 from client.aurora.core.config_diff import config_lines, diff_lines, ranges_text, styled
 from client.aurora.creating import configuration_for
 from client.aurora.exits import CommandFailed
@@ -66,26 +67,26 @@ def command(
     if context.json:
         context.answer({"job": str(chosen.job), "taskConfig": new, **answer})
         return 0
-    context.echo("This job update will:")
-    for title, field in (("add instances", "add"), ("remove instances", "remove")):
-        if answer.get(field):
-            context.echo(f"{title}: {ranges_text(answer[field])}")
-    for group in answer.get("update") or ():
-        context.echo(f"update instances: {ranges_text([group])}", "with diff:", "")
-        _show(context, group["config"], new)
-        context.echo("")
-    if answer.get("unchanged"):
-        context.echo(f"not change instances: {ranges_text(answer['unchanged'])}")
+    _tell(context, parse(answer, JobDiff), new)
     return 0
+
+
+def _tell(context: Context, diff: JobDiff, new: Mapping[str, Any]) -> None:
+    context.echo("This job update will:")
+    for title, groups in (("add instances", diff.add), ("remove instances", diff.remove)):
+        if groups:
+            context.echo(f"{title}: {ranges_text(groups)}")
+    for group in diff.update:
+        context.echo(f"update instances: {ranges_text([group])}", "with diff:", "")
+        _show(context, group.config, new)
+        context.echo("")
+    if diff.unchanged:
+        context.echo(f"not change instances: {ranges_text(diff.unchanged)}")
 
 
 def _populated(api: ApiClient, job: JobOfFile) -> dict[str, Any]:
     """The TaskConfig with the scheduler's defaults. Raises ApiError with all that is wrong with it."""
-    answer = api.post("/config/populate", configuration_for(api, job)).get("job")
-    config = answer.get("taskConfig") if isinstance(answer, dict) else None
-    if not isinstance(config, dict):
-        raise RemoteError("the scheduler's answer is not understood: it has no job")
-    return config
+    return parse(api.post("/config/populate", configuration_for(api, job)), Populated).job.task_config
 
 
 def _ask(api: ApiClient, job: JobOfFile, new: Mapping[str, Any], only: Sequence[int] | None) -> dict[str, Any]:
@@ -100,17 +101,17 @@ def _ask(api: ApiClient, job: JobOfFile, new: Mapping[str, Any], only: Sequence[
 def _plain(context: Context, old: ClusterJobKey, new: Mapping[str, Any]) -> None:
     """The configs of a job, each against the new one. Raises UserError: there is no such job."""
     try:
-        groups = context.api(old.cluster).get(job_path(old)).get("configs") or []
+        answer = context.api(old.cluster).get(job_path(old))
     except RemoteError as error:
         if is_missing(error):
             raise UserError(f"Could not find job to diff against: {old}") from error
         raise
     if context.json:
-        context.answer({"job": str(old), "taskConfig": new, "configs": groups})
+        context.answer({"job": str(old), "taskConfig": new, "configs": answer.get("configs") or []})
         return
-    for group in groups:
+    for group in parse(answer, JobConfigs).configs:
         context.echo(f"instances {ranges_text([group])} of {old}", "")
-        _show(context, group["config"], new)
+        _show(context, group.config, new)
         context.echo("")
 
 

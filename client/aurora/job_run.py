@@ -8,7 +8,7 @@ import click
 
 from client.aurora.context import Context
 from client.aurora.core.waiting import Goal
-from client.aurora.creating import check_goal, create, failure_text, job_to_create, wait_for
+from client.aurora.creating import check_goal, create, created, failure_text, job_to_create, wait_for
 from client.aurora.exits import Exit
 from client.aurora.options import bind_options, browser_option, config_argument, key_argument, verb_options
 from client.aurora.pages import job_url, open_page
@@ -54,7 +54,7 @@ def command(
     answer = create(api, job)
     if open_browser:
         open_page(context, job_url(api, key))
-    instances = [int(number) for number in answer.get("instances", range(job.data["instances"]))]
+    instances = created(answer, range(job.data["instances"]))
     outcome = wait_for(context, api, key, Goal.FINISHED, instances, wait)
     if not outcome.ok:
         context.say(failure_text(key, outcome))

@@ -9,6 +9,7 @@ import click
 
 from client.api_client import ApiClient
 from client.aurora.context import Context
+from client.aurora.core.answers import reasons_of
 from client.aurora.core.status_text import status_lines
 from client.aurora.core.tasks import parse_task
 from client.aurora.exits import Exit
@@ -58,7 +59,7 @@ def _tasks(api: ApiClient, job: ClusterJobKey) -> tuple[list[dict[str, Any]], di
         "/tasks", "tasks", {"role": job.role, "environment": job.environment, "name": job.name, "configs": "true"}
     ):
         tasks += page["tasks"]
-        reasons.update(page.get("reasons") or {})
+        reasons.update(reasons_of(page))
     return tasks, reasons
 
 

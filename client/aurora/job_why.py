@@ -6,6 +6,7 @@ import click
 
 from client.api_client import job_path
 from client.aurora.context import Context
+from client.aurora.core.answers import Why, parse
 from client.aurora.core.why_text import why_lines
 from client.aurora.options import instance_argument, verb_options
 from client.job_keys import ClusterJobKey
@@ -36,5 +37,5 @@ def command(context: Context, instance: tuple[ClusterJobKey, int], hosts: int) -
     """Say why an instance waits, host by host."""
     job, number = instance
     answer = context.api(job.cluster).get(job_path(job, "instances", number, "why"), {"hosts": hosts})
-    context.answer(answer, why_lines(f"{job}/{number}", answer, int(now().wall * 1000)))
+    context.answer(answer, why_lines(f"{job}/{number}", parse(answer, Why), int(now().wall * 1000)))
     return 0

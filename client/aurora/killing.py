@@ -10,6 +10,7 @@ import click
 from client.api_client import ApiClient, job_path
 from client.aurora.batches import Batching, Working, finish, kill
 from client.aurora.context import Context
+from client.aurora.core.tasks import parse_task
 from client.aurora.hooked import call_hooked, optional_job
 from client.aurora.hooks import ApiMethod
 from client.aurora.options import (
@@ -63,7 +64,7 @@ def kill_verb(
 def _warn_of_sla(context: Context, api: ApiClient, key: ClusterJobKey) -> None:
     """A kill asks no SLA policy that counts instances."""
     which = {"role": key.role, "environment": key.environment, "name": key.name}
-    for task in api.get("/tasks", {**which, "active": "true", "limit": 1, "configs": "false"}).get("tasks") or ():
-        policy = task.get("assignedTask", {}).get("task", {}).get("slaPolicy") or {}
-        if policy.get("countSlaPolicy") or policy.get("percentageSlaPolicy"):
-            context.say(SLA_WARNING)
+    page = next(iter(api.each_page("/tasks", "tasks", {**which, "active": "true", "configs": "false"})))
+    policies = (parse_task(task).config.sla_policy for task in page["tasks"][:1])
+    if any(policy is not None and (policy.count_sla_policy or policy.percentage_sla_policy) for policy in policies):
+        context.say(SLA_WARNING)

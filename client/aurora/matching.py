@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from client.api_client import ApiClient
+from client.aurora.core.answers import Summary, one_line, parse
 from client.job_keys import ClusterJobKey, PartialKey
-from thermos.errors import RemoteError
 
 
 def summaries_matching(api: ApiClient, key: PartialKey) -> list[dict[str, Any]]:
@@ -22,8 +22,5 @@ def jobs_matching(api: ApiClient, key: PartialKey) -> list[ClusterJobKey]:
 
 def job_of(cluster: str, summary: Mapping[str, Any]) -> ClusterJobKey:
     """Raises RemoteError: that is no summary of a job."""
-    try:
-        found = summary["key"]
-        return ClusterJobKey(cluster, str(found["role"]), str(found["environment"]), str(found["name"]))
-    except (KeyError, TypeError) as error:
-        raise RemoteError("the scheduler's answer is not understood: a job without a key") from error
+    key = parse(summary, Summary).key
+    return ClusterJobKey(cluster, one_line(key.role), one_line(key.environment), one_line(key.name))

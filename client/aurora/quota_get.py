@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import click
 
 from client.aurora.context import Context
+from client.aurora.core.answers import Pool, Quota, parse
 from client.aurora.options import Parsed, verb_options
 from client.job_keys import PartialKey, parse_partial
 from thermos.errors import UserError
@@ -20,13 +20,13 @@ Examples:
   aurora quota get -o json rz1/www
 """
 
-#: What the API calls it, and we.
+#: Fields of the answer, and what people call them.
 _POOLS = (
     ("quota", "Allocated"),
-    ("prodShared", "Production shared pool resources consumed"),
-    ("prodDedicated", "Production dedicated pool resources consumed"),
-    ("nonProdShared", "Non-production shared pool resources consumed"),
-    ("nonProdDedicated", "Non-production dedicated pool resources consumed"),
+    ("prod_shared", "Production shared pool resources consumed"),
+    ("prod_dedicated", "Production dedicated pool resources consumed"),
+    ("non_prod_shared", "Non-production shared pool resources consumed"),
+    ("non_prod_dedicated", "Non-production dedicated pool resources consumed"),
 )
 
 
@@ -44,17 +44,16 @@ def parse_role(text: str) -> PartialKey:
 def command(context: Context, role: PartialKey) -> int:
     """Show what a role may use, and what it uses."""
     answer = context.api(role.cluster).get(f"/quota/{quote(role.role, safe='')}")
-    context.answer(answer, quota_lines(answer))
+    context.answer(answer, quota_lines(parse(answer, Quota)))
     return 0
 
 
-def quota_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+def quota_lines(answer: Quota) -> Iterator[str]:
     """Pools of which nothing is used are left out; the allocation is always said."""
     for name, title in _POOLS:
-        pool = answer.get(name) or {}
-        cpus, ram, disk = (float(pool.get(field) or 0) for field in ("cpus", "ramMb", "diskMb"))
-        if name == "quota" or cpus or ram or disk:
+        pool: Pool = getattr(answer, name)
+        if name == "quota" or pool.cpus or pool.ram_mb or pool.disk_mb:
             yield f"{title}:"
-            yield f"  CPU: {cpus:g}"
-            yield f"  RAM: {ram / 1024:f} GB"
-            yield f"  Disk: {disk / 1024:f} GB"
+            yield f"  CPU: {pool.cpus:g}"
+            yield f"  RAM: {pool.ram_mb / 1024:f} GB"
+            yield f"  Disk: {pool.disk_mb / 1024:f} GB"

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 from client.api_client import ApiClient
 from client.api_errors import NetworkError, TimedOut
-from client.aurora.core.instances import Instances, Seen
+from client.aurora.core.answers import parse, reasons_of
+from client.aurora.core.instances import Instances, seen_of
 from client.aurora.core.sse import ServerEvent
-from client.aurora.core.tasks import parse_task
+from client.aurora.core.tasks import DeletedNews, TaskNews, parse_task
 from client.aurora.event_stream import Ended, EventStream, Opened
 from client.job_keys import ClusterJobKey
+from thermos.errors import RemoteError
 
 #: Seconds between looks without events: doubled each time, up to the most.
 LOOK_S = 2.0
@@ -79,7 +80,7 @@ class Watch:
         reasons: dict[str, str] = {}
         for page in self._api.each_page("/tasks", "tasks", {**self._query, "configs": "false"}):
             tasks += [parse_task(task) for task in page["tasks"]]
-            reasons.update(page.get("reasons") or {})
+            reasons.update(reasons_of(page))
         self.instances.look(tasks, reasons)
         self.fresh = True
         self._looked_at = self._clock()
@@ -144,31 +145,18 @@ class Watch:
         return changed
 
     def _event(self, event: ServerEvent) -> bool:
+        """Whether it changed anything; one that nobody understands does not."""
         if event.name == "reset":
             self.look()
             return True
         try:
-            data: Any = json.loads(event.data) if event.data else None
-        except (ValueError, RecursionError):
-            return False
-        if not isinstance(data, dict):
-            return False
-        if event.name == "deleted":
-            changed = self.instances.deleted([str(each) for each in data.get("taskIds") or ()])
-        elif event.name == "task" and isinstance(data.get("instance"), int):
-            changed = self.instances.event(_seen(data))
-        else:
+            if event.name == "deleted":
+                changed = self.instances.deleted(parse(json.loads(event.data), DeletedNews).task_ids)
+            elif event.name == "task":
+                changed = self.instances.event(seen_of(parse(json.loads(event.data), TaskNews)))
+            else:
+                return False
+        except (ValueError, RecursionError, RemoteError):
             return False
         self.fresh = self.fresh and not changed
         return changed
-
-
-def _seen(data: Mapping[str, Any]) -> Seen:
-    return Seen(
-        instance=data["instance"],
-        task_id=str(data.get("taskId", "")),
-        status=str(data.get("status", "")),
-        since_ms=int(data.get("timestamp") or 0),
-        host=str(data.get("host") or ""),
-        message=str(data.get("message") or ""),
-    )

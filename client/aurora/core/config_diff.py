@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from typing import Any
 
+from client.aurora.core.answers import ConfigGroup
 from client.terminal import StyledLine
 
 #: Fields that say who asked, not what runs.
@@ -60,7 +61,7 @@ def styled(line: str) -> StyledLine:
     return [(line, style)]
 
 
-def ranges_text(groups: Sequence[Mapping[str, Any]]) -> str:
+def ranges_text(groups: Sequence[ConfigGroup]) -> str:
     """`[0-2], [5]`, the instances of these groups."""
-    spans = sorted(tuple(span) for group in groups for span in group.get("instances") or ())
+    spans = sorted(span for group in groups for span in group.instances)
     return ", ".join(f"[{first}]" if first == last else f"[{first}-{last}]" for first, last in spans)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from client.aurora.core.tasks import DELETED, OVER, WAITING, Task
+from client.aurora.core.answers import one_line
+from client.aurora.core.tasks import DELETED, OVER, WAITING, Task, TaskNews
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,24 @@ def _seen(task: Task, reason: str) -> Seen:
     return Seen(
         instance=task.instance,
         task_id=task.id,
-        status=task.status,
+        status=one_line(task.status),
         since_ms=task.since_ms,
-        host=task.host,
-        message=task.message,
-        reason=reason,
+        host=one_line(task.host),
+        message=one_line(task.message),
+        reason=one_line(reason),
         ancestor=task.ancestor_id or "",
+    )
+
+
+def seen_of(news: TaskNews) -> Seen:
+    """What an event says."""
+    return Seen(
+        instance=news.instance,
+        task_id=news.task_id,
+        status=one_line(news.status),
+        since_ms=news.timestamp,
+        host=one_line(news.host),
+        message=one_line(news.message),
     )
 
 

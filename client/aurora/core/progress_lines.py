@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from client.aurora.core.instances import Seen
-from client.aurora.core.tasks import DELETED, WAITING, one_line
+from client.aurora.core.tasks import DELETED, WAITING
 from client.render import clock_time, pad, running_clock
 from client.terminal import Segment, StyledLine
 
@@ -66,7 +66,7 @@ def _row(seen: Seen, now_ms: int) -> StyledLine:
 
 
 def _remark(seen: Seen) -> str:
-    return one_line(seen.reason if seen.status in WAITING and seen.reason else seen.message)
+    return seen.reason if seen.status in WAITING and seen.reason else seen.message
 
 
 def change_line(job: str, seen: Seen, at: float) -> str:

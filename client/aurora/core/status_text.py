@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from client.aurora.core.tasks import Task, one_line, resources_of
+from client.aurora.core.answers import one_line
+from client.aurora.core.tasks import Config, Task
 from client.render import date_time
 
 
@@ -19,36 +19,35 @@ def status_lines(tasks: Sequence[Task], reasons: Mapping[str, str]) -> Iterator[
 
 
 def _task_lines(task: Task, reason: str) -> Iterator[str]:
-    config = task.config
-    job = config.get("job") or {}
+    config, job = task.config, task.config.job
     where = f" on {task.host}" if task.host else ""
-    yield (
-        f"\tTask role: {job.get('role', '')}, env: {job.get('environment', '')}, name: {job.get('name', '')},"
-        f" instance: {task.instance}, status: {task.status}{where}"
+    yield "\t" + one_line(
+        f"Task role: {job.role}, env: {job.environment}, name: {job.name}, instance: {task.instance}, "
+        f"status: {task.status}{where}"
     )
     if reason:
         yield f"\t  reason: {one_line(reason)}"
     yield f"\t  {resource_words(config)}"
-    if task.assigned_task.assigned_ports:
-        yield f"\t  ports: {', '.join(f'{n}: {p}' for n, p in sorted(task.assigned_task.assigned_ports.items()))}"
+    ports = task.assigned_task.assigned_ports
+    if ports:
+        yield f"\t  ports: {one_line(', '.join(f'{name}: {port}' for name, port in sorted(ports.items())))}"
     yield f"\t  failure count: {task.failure_count} (max {_max_failures(config)})"
     yield "\t  events:"
     for event in sorted(task.task_events, key=lambda event: event.timestamp):
-        message = f": {one_line(event.message)}" if event.message else ""
-        yield f"\t   {date_time(event.timestamp / 1000)} {event.status}{message}"
-    if config.get("metadata"):
+        message = f": {event.message}" if event.message else ""
+        yield f"\t   {one_line(f'{date_time(event.timestamp / 1000)} {event.status}{message}')}"
+    if config.metadata:
         yield "\t  metadata:"
-        for pair in config["metadata"]:
-            yield f"\t   (key: '{one_line(str(pair.get('key')))}', value: '{one_line(str(pair.get('value', '')))}')"
+        for pair in config.metadata:
+            yield f"\t   {one_line(f'''(key: '{pair.key}', value: '{pair.value}')''')}"
 
 
-def _max_failures(config: Mapping[str, Any]) -> str:
-    most = config.get("maxTaskFailures", 1)
-    return "any number" if most == -1 or config.get("isService") else str(most)
+def _max_failures(config: Config) -> str:
+    return "any number" if config.is_service or config.max_task_failures == -1 else str(config.max_task_failures)
 
 
-def resource_words(config: Mapping[str, Any]) -> str:
+def resource_words(config: Config) -> str:
     """`cpus: 0.5, ram: 128 MB, disk: 64 MB`."""
-    found = resources_of(config)
-    gpus = f", gpus: {found['gpus']:g}" if found["gpus"] else ""
-    return f"cpus: {found['cpus']:g}, ram: {found['ram']:g} MB, disk: {found['disk']:g} MB{gpus}"
+    found = config.amounts
+    gpus = f", gpus: {found.num_gpus:g}" if found.num_gpus else ""
+    return f"cpus: {found.num_cpus:g}, ram: {found.ram_mb:g} MB, disk: {found.disk_mb:g} MB{gpus}"

@@ -2,7 +2,7 @@
 
 A state is text here: a scheduler that is newer than we are may know others, and they are active ones then.
 
-Source: spec/scheduler.md §1.4, §1.8.
+Source: spec/scheduler.md §1.3, §1.4, §1.8.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from thermos.errors import RemoteError
-from thermos.words import printable
+from client.aurora.core.answers import Amount, Answer, Count, MomentMs, parse
 
 TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED", "LOST"})
 #: The store does not have it any more.
@@ -23,30 +20,64 @@ WAITING = frozenset({"INIT", "PENDING", "THROTTLED"})
 OVER = TERMINAL | {DELETED}
 
 
-class _Seen(msgspec.Struct, frozen=True, rename="camel"):
-    """Unknown fields are left alone, missing ones have the scheduler's defaults."""
-
-
-class TaskEvent(_Seen, frozen=True):
-    timestamp: int = 0
+class TaskEvent(Answer, frozen=True):
+    timestamp: MomentMs = 0
     status: str = "INIT"
     message: str = ""
 
 
-class AssignedTask(_Seen, frozen=True):
+class Resource(Answer, frozen=True):
+    num_cpus: Amount | None = None
+    ram_mb: Amount | None = None
+    disk_mb: Amount | None = None
+    num_gpus: Amount | None = None
+
+
+class Metadata(Answer, frozen=True):
+    key: str = ""
+    value: str = ""
+
+
+class JobName(Answer, frozen=True):
+    role: str = ""
+    environment: str = ""
+    name: str = ""
+
+
+class SlaPolicy(Answer, frozen=True):
+    count_sla_policy: dict[str, Any] | None = None
+    percentage_sla_policy: dict[str, Any] | None = None
+
+
+class Config(Answer, frozen=True):
+    """Of a TaskConfig what people are shown."""
+
+    job: JobName = JobName()
+    is_service: bool = False
+    max_task_failures: Count = 1
+    resources: list[Resource] = []
+    metadata: list[Metadata] = []
+    sla_policy: SlaPolicy | None = None
+
+    @property
+    def amounts(self) -> Resource:
+        """All resources together, 0 for what is not there."""
+        names = ("num_cpus", "ram_mb", "disk_mb", "num_gpus")
+        return Resource(*(next((v for r in self.resources if (v := getattr(r, n)) is not None), 0.0) for n in names))
+
+
+class AssignedTask(Answer, frozen=True):
     task_id: str
-    instance_id: int = 0
-    slave_id: str = ""
+    instance_id: Count = 0
     slave_host: str = ""
-    assigned_ports: dict[str, int] = {}
-    task: dict[str, Any] = {}
+    assigned_ports: dict[str, Count] = {}
+    task: Config = Config()
 
 
-class Task(_Seen, frozen=True):
+class Task(Answer, frozen=True):
     assigned_task: AssignedTask
     status: str = "INIT"
-    failure_count: int = 0
-    times_partitioned: int = 0
+    failure_count: Count = 0
     task_events: list[TaskEvent] = []
     ancestor_id: str | None = None
 
@@ -63,7 +94,7 @@ class Task(_Seen, frozen=True):
         return self.assigned_task.slave_host
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Config:
         return self.assigned_task.task
 
     @property
@@ -79,25 +110,21 @@ class Task(_Seen, frozen=True):
         return self.task_events[-1].message if self.task_events else ""
 
 
+class TaskNews(Answer, frozen=True):
+    """An event of the stream."""
+
+    task_id: str
+    instance: Count
+    status: str
+    timestamp: MomentMs = 0
+    host: str = ""
+    message: str = ""
+
+
+class DeletedNews(Answer, frozen=True):
+    task_ids: list[str] = []
+
+
 def parse_task(document: Mapping[str, Any]) -> Task:
     """Raises RemoteError: that is no task."""
-    try:
-        return msgspec.convert(document, Task)
-    except msgspec.ValidationError as error:
-        raise RemoteError(f"the scheduler's answer is not understood: {error}") from error
-
-
-def one_line(text: str) -> str:
-    """What others wrote, as one line that is harmless for a terminal."""
-    return printable(" ".join(text.split()))
-
-
-def resources_of(config: Mapping[str, Any]) -> dict[str, float]:
-    """`cpus`, `ram`, `disk` (MB) and `gpus` of a TaskConfig; 0 for what is not there."""
-    names = {"numCpus": "cpus", "ramMb": "ram", "diskMb": "disk", "numGpus": "gpus"}
-    found = dict.fromkeys(names.values(), 0.0)
-    for resource in config.get("resources") or ():
-        for wire, name in names.items():
-            if resource.get(wire) is not None:
-                found[name] = float(resource[wire])
-    return found
+    return parse(document, Task)

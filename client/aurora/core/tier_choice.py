@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from client.aurora.core.answers import Tier
 from thermos.errors import UserError
 
 #: What such a tier is called, unless the cluster calls it otherwise.
@@ -20,13 +21,9 @@ def needs_tier(configuration: Mapping[str, Any]) -> bool:
     return config.get("production") is True and config.get("tier") is None
 
 
-def production_tier(tiers: Mapping[str, Any]) -> str:
+def production_tier(tiers: Mapping[str, Tier]) -> str:
     """A tier whose tasks nobody may push aside. Raises UserError: this cluster has none."""
-    found = [
-        name
-        for name, tier in tiers.items()
-        if isinstance(tier, dict) and tier.get("preemptible") is False and tier.get("revocable") is False
-    ]
+    found = [name for name, tier in tiers.items() if tier.preemptible is False and tier.revocable is False]
     if not found:
         raise UserError("this cluster has no tier for production jobs; leave `production` out, or say which tier")
     return USUAL if USUAL in found else min(found)

@@ -3,55 +3,47 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from client.aurora.core.tasks import one_line
+from client.aurora.core.answers import Why, WhyHost, one_line
 from client.render import countdown, duration, pad, plural, width_of
 
 _HEAD = ("HOST", "FITS", "REASONS", "CHANGE")
+#: Columns that are padded so far; longer texts push the rest of their line aside.
 _WIDEST = (40, 4, 60)
 
 
-def why_lines(key: str, why: Mapping[str, Any], now_ms: int) -> Iterator[str]:
+def why_lines(key: str, why: Why, now_ms: int) -> Iterator[str]:
     """What the scheduler answered."""
-    since = why.get("since") or 0
-    age = f" for {duration(max(0, now_ms - since) / 1000)}" if since else ""
-    yield f"{key} {why.get('status', '')}{age}"
-    yield f"  {_text(why.get('reason'))}"
-    attempts, wait = why.get("attempts") or 0, why.get("nextAttemptS")
-    if attempts:
-        after = f"; the next one in {countdown(wait)}" if wait is not None else ""
-        yield f"  {plural(attempts, 'attempt')} so far{after}"
+    age = f" for {duration(max(0, now_ms - why.since) / 1000)}" if why.since else ""
+    yield f"{key} {one_line(why.status)}{age}"
+    yield f"  {one_line(why.reason)}"
+    if why.attempts:
+        after = f"; the next one in {countdown(why.next_attempt_s)}" if why.next_attempt_s is not None else ""
+        yield f"  {plural(why.attempts, 'attempt')} so far{after}"
     yield from _counts(why)
     yield from _changes(why)
-    yield from _hosts(why.get("hosts") or [], why.get("hostCount") or 0)
+    yield from _hosts(why.hosts, why.host_count)
 
 
-def _text(value: object) -> str:
-    return one_line(str(value or ""))
-
-
-def _counts(why: Mapping[str, Any]) -> Iterator[str]:
-    reasons = why.get("byReason") or {}
-    if reasons:
-        count = why.get("hostCount") or 0
+def _counts(why: Why) -> Iterator[str]:
+    if why.by_reason:
         yield ""
-        yield f"Reasons, of {plural(count, 'host')}:"
-        for reason, hosts in reasons.items():
-            yield f"  {hosts:>6}  {_text(reason)}"
+        yield f"Reasons, of {plural(why.host_count, 'host')}:"
+        for reason, hosts in why.by_reason.items():
+            yield f"  {hosts:>6}  {one_line(reason)}"
 
 
-def _changes(why: Mapping[str, Any]) -> Iterator[str]:
-    smallest, own = why.get("smallest"), why.get("smallestOfTask")
-    if smallest:
+def _changes(why: Why) -> Iterator[str]:
+    smallest, own = why.smallest, why.smallest_of_task
+    if smallest is not None:
         yield ""
-        yield f"Smallest change: {_text(smallest.get('change'))} (host {_text(smallest.get('host'))})"
-    if own and own != smallest:
-        yield f"Smallest change of the job alone: {_text(own.get('change'))} (host {_text(own.get('host'))})"
+        yield f"Smallest change: {one_line(smallest.change)} (host {one_line(smallest.host)})"
+    if own is not None and own != smallest:
+        yield f"Smallest change of the job alone: {one_line(own.change)} (host {one_line(own.host)})"
 
 
-def _hosts(hosts: Sequence[Mapping[str, Any]], count: int) -> Iterator[str]:
+def _hosts(hosts: Sequence[WhyHost], count: int) -> Iterator[str]:
     if not hosts:
         return
     rows = [_HEAD, *(_row(host) for host in hosts)]
@@ -64,6 +56,6 @@ def _hosts(hosts: Sequence[Mapping[str, Any]], count: int) -> Iterator[str]:
         yield f"… {plural(count - len(hosts), 'more host')}; --hosts N shows more"
 
 
-def _row(host: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    reasons = "; ".join(_text(reason) for reason in host.get("reasons") or ())
-    return _text(host.get("host")), "yes" if host.get("fits") else "no", reasons or "-", _text(host.get("change"))
+def _row(host: WhyHost) -> tuple[str, str, str, str]:
+    reasons = one_line("; ".join(host.reasons)) or "-"
+    return one_line(host.host), "yes" if host.fits else "no", reasons, one_line(host.change)

@@ -108,13 +108,13 @@ def text_of(known: dict[int, Seen], rows: int) -> list[str]:
 def test_rows_of_the_table() -> None:
     known = {
         0: seen(0, "PENDING", message="m", reason="Insufficient: CPU"),
-        1: seen(1, "FAILED", host="h", message="exit code 3\x1b\nmore"),
+        1: seen(1, "FAILED", host="h", message="exit code 3"),
         2: seen(2, "NEW-STATE", host="h"),
     }
     assert text_of(known, 10) == [
         "job  PENDING 1, FAILED 1, NEW-STATE 1",
         "  ○ 0    PENDING           5 s  -  Insufficient: CPU",
-        "  ✗ 1    FAILED            5 s  h  exit code 3? more",
+        "  ✗ 1    FAILED            5 s  h  exit code 3",
         "  ○ 2    NEW-STATE         5 s  h",
     ]
 

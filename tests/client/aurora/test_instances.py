@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.aurora.core.instances import Instances, Seen
-from client.aurora.core.tasks import Task, parse_task
+from client.aurora.core.instances import Instances, Seen, seen_of
+from client.aurora.core.tasks import Task, TaskNews, parse_task
 
 
 def task(instance: int, task_id: str, status: str, at: int = 1) -> Task:
@@ -52,6 +52,15 @@ def test_events_go_on() -> None:
     assert instances.event(event(0, "b", "PENDING", 3)), "its successor"
     assert not instances.event(event(0, "a", "LOST", 4)), "an end of one that is not the newest"
     assert statuses(instances) == {0: ("b", "PENDING")}
+
+
+def test_what_others_wrote_is_one_harmless_line() -> None:
+    instances = Instances()
+    instances.look([task(0, "a", "PENDING\x1b")], {"a": "no\nCPU\x07"})
+    seen = instances.known[0]
+    assert (seen.status, seen.reason) == ("PENDING?", "no CPU?")
+    news = seen_of(TaskNews(task_id="a", instance=0, status="X\x1b", host="h\x1b", message="m\nn"))
+    assert (news.status, news.host, news.message) == ("X?", "h?", "m n")
 
 
 def test_who_replaces_whom() -> None:

@@ -326,7 +326,7 @@ WHY = {
     "taskId": "t", "instance": f"{WEB}/0", "status": "PENDING", "since": 1, "reason": "None of 3 hosts takes it",
     "attempts": 4, "nextAttemptS": 12.5, "hostCount": 3, "fitting": [], "byReason": {"Insufficient: CPU": 3},
     "smallest": {"host": "b", "reasons": ["Insufficient: CPU"], "change": "with CPU at most 4 (2 less)"},
-    "smallestOfTask": {"host": "b", "reasons": [], "change": "with CPU at most 4 (2 less)"},
+    "smallestOfTask": {"host": "c", "reasons": [], "change": "with CPU at most 3"},
     "hosts": [
         {"host": "b", "fits": False, "reasons": ["Insufficient: CPU"], "change": "with CPU at most 4 (2 less)"},
         {"host": "long-name\x1b", "fits": True, "reasons": [], "change": ""},
@@ -347,7 +347,7 @@ def test_why(desk: Desk, fake: FakeScheduler) -> None:
         "       3  Insufficient: CPU",
         "",
         "Smallest change: with CPU at most 4 (2 less) (host b)",
-        "Smallest change of the job alone: with CPU at most 4 (2 less) (host b)",
+        "Smallest change of the job alone: with CPU at most 3 (host c)",
         "",
         "HOST        FITS  REASONS            CHANGE",
         "b           no    Insufficient: CPU  with CPU at most 4 (2 less)",
