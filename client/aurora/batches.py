@@ -73,6 +73,7 @@ class Working:
 
     def stopped(self, rolling: Rolling, done: str) -> None:
         """Said when it ends in the middle: how far it is."""
+        self.progress.close()
         left = f", {instance_ranges(rolling.left)} left" if rolling.left else ""
         self.context.say(f"stopped: instances {done}: {instance_ranges(rolling.done) or 'none'}{left}; the job goes on")
 
@@ -122,6 +123,7 @@ def restart(working: Working, chosen: Sequence[int], batching: Batching, watch_s
 def finish(working: Working, rolling: Rolling, verb: str, done: str) -> int:
     """The last words and the exit code: 0 only if all went well."""
     context, key = working.context, working.key
+    working.progress.close()
     document = {
         "job": str(key),
         "ok": not rolling.failed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Context:
     skip_hooks: str | None = None
     _clusters: Clusters | None = None
     _apis: dict[str, ApiClient] = field(default_factory=dict)
+    #: What is drawn on the terminal is taken away before a remark.
+    clear_screen: Callable[[], None] = lambda: None
 
     @property
     def clusters(self) -> Clusters:
@@ -52,6 +54,7 @@ class Context:
 
     def say(self, text: str) -> None:
         """A remark, on stderr."""
+        self.clear_screen()
         complain("aurora", text)
 
     def note(self, text: str) -> None:

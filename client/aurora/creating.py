@@ -100,6 +100,7 @@ def wait_for(
         verdict, over = follow(watch, progress, until(goal, instances), deadline=deadline)
         return Outcome(over, dict(verdict.bad), dict(watch.instances.known))
     except KeyboardInterrupt:
+        progress.close()
         context.say(f"no longer following; the job goes on: aurora job status {key}")
         raise
     finally:

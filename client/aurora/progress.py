@@ -20,6 +20,7 @@ from thermos.clock import now as now_
 
 #: Jobs with more instances have a line for all of them, now and then, where each change would be too much.
 MOST_SINGLE = 50
+COUNTS_GAP_S = 1.0
 #: A table is drawn at most so often, and at least.
 FRAME_GAP_S = 0.05
 TICK_S = 1.0
@@ -52,23 +53,33 @@ class Lines:
         self._job = job
         self._counts = ""
         self._next_at = 0.0
+        self._instances = Instances()
 
     def show(self, instances: Instances) -> None:
+        self._instances = instances
         changes = instances.take_changes()
         at = now_()
         if len(instances.known) <= MOST_SINGLE:
             echo_lines(change_line(self._job, seen, at.wall) for seen in changes)
         elif at.mono >= self._next_at:
-            counts = counts_text(instances.known)
             self.tick_s = None
-            if counts != self._counts:
-                self._counts, self._next_at = counts, at.mono + 1.0
-                echo_lines([f"{self._job}: {counts}"])
+            if self._tell_counts():
+                self._next_at = at.mono + COUNTS_GAP_S
         else:
             self.tick_s = self._next_at - at.mono
 
     def close(self) -> None:
-        """Lines stand as they are."""
+        """The counts as they are at the end."""
+        if len(self._instances.known) > MOST_SINGLE:
+            self._tell_counts()
+
+    def _tell_counts(self) -> bool:
+        counts = counts_text(self._instances.known)
+        if counts == self._counts:
+            return False
+        self._counts = counts
+        echo_lines([f"{self._job}: {counts}"])
+        return True
 
 
 class Live:
@@ -94,10 +105,18 @@ class Live:
         else:
             self.tick_s = self._next_at - at
 
+    def clear(self) -> None:
+        """Make room for a remark; the table is drawn again below it."""
+        sys.stdout.write(self._frame.clear())
+        sys.stdout.flush()
+        self._next_at = 0.0
+
     def close(self) -> None:
-        """As it is at the end."""
+        """As it is at the end; from then on it is left alone."""
         if self._instances is not None:
             self._draw(self._instances)
+            self._instances = None
+            self._frame = Frame()
 
     def _draw(self, instances: Instances) -> None:
         size = shutil.get_terminal_size()
@@ -109,7 +128,11 @@ class Live:
 def progress_for(context: Context, job: object) -> Progress:
     if context.json:
         return Silent()
-    return Live(str(job), context.colours) if context.is_live else Lines(str(job))
+    if not context.is_live:
+        return Lines(str(job))
+    live = Live(str(job), context.colours)
+    context.clear_screen = live.clear
+    return live
 
 
 def follow(

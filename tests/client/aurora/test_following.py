@@ -15,7 +15,7 @@ from client.aurora.core.instances import Seen
 from client.aurora.core.progress_lines import change_line, counts_text, table_lines
 from client.terminal import paint_line
 from tests.client.aurora.desk import Desk
-from tests.client.aurora.fake_scheduler import FakeScheduler
+from tests.client.aurora.fake_scheduler import Body, FakeScheduler, Reply
 from tests.client.screen import Screen
 from tests.client.test_terminal_run import Terminal
 
@@ -82,6 +82,31 @@ def test_a_table_on_a_terminal(desk: Desk, fake: FakeScheduler) -> None:
     assert lines[1].endswith("host0  All is well")
     assert lines[3] == f"Job create succeeded: job url={fake.url}/scheduler/{WEB}"
     assert screen.cursor_visible
+
+
+def test_remarks_stand_above_the_table(desk: Desk, fake: FakeScheduler) -> None:
+    fake.add(WEB, 0, "RUNNING")
+    fake.add(WEB, 1, "RUNNING")
+    real = fake._change
+
+    def change(job: str, verb: str, given: Body) -> Reply:
+        answer = real(job, verb, given)
+        (number,) = given["instances"]
+        fake.move(fake.of(job, number), "KILLED")
+        fake.move(fake.add(job, number), "FAILED" if number == 0 else "RUNNING", message="exit code 3")
+        return answer
+
+    fake._change = change  # type: ignore[method-assign]
+    words = [str(AURORA), "job", "restart", "--max-total-failures", "1", "--watch-secs", "0", KEY]
+    terminal = Terminal(words, environment(desk, NO_COLOR="1"))
+    assert terminal.end() == 4
+    screen = Screen()
+    screen.feed(terminal.text)
+    lines = [" ".join(line.split()) for line in screen.lines() if line.strip()]
+    assert lines[0] == f"aurora: {KEY}/0 ended: FAILED: exit code 3"
+    assert lines[1] == f"{KEY} FAILED 1, RUNNING 1"
+    assert [line.split()[:3] for line in lines[2:4]] == [["✗", "0", "FAILED"], ["●", "1", "RUNNING"]]
+    assert lines[4:] == [f"aurora: restart failed for instances 0 of {KEY}"]
 
 
 @pytest.mark.parametrize("more", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
@@ -152,4 +177,5 @@ def test_big_jobs_are_told_in_counts(desk: Desk, fake: FakeScheduler) -> None:
     done = desk.aurora("job", "create", "--wait-until", "RUNNING", KEY, "web.aurora")
     assert done.code == 0
     assert done.lines[0] == f"{KEY}: PENDING {instances}"
+    assert done.lines[-2] == f"{KEY}: RUNNING {instances}"
     assert len(done.lines) < 10
