@@ -15,6 +15,7 @@ from pathlib import Path
 from msgspec import structs
 
 from mesos.auth import Credentials, read_credentials
+from mesos.core.leader import parse_masters
 from mesos.core.messages import Capability, CapabilityInfo, FrameworkID, FrameworkInfo
 from mesos.tls import TlsOptions
 from scheduler.core.backoff import Backoff
@@ -116,6 +117,7 @@ def _check(flags: Flags) -> None:
     for name in ("cluster_name", "mesos_master_address"):
         if not getattr(flags, name):
             raise UserError(f"--{name} has to be given")
+    parse_masters(flags.mesos_master_address)
     if not IDENTIFIER.fullmatch(flags.cluster_name):
         raise UserError(f"cannot use the cluster's name {flags.cluster_name!r}: letters, digits, `_`, `-` and `.` only")
     try:

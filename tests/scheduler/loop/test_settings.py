@@ -176,6 +176,7 @@ def test_mounts() -> None:
     [
         ({"cluster_name": ""}, UserError, "--cluster_name has to be given"),
         ({"mesos_master_address": ""}, UserError, "--mesos_master_address has to be given"),
+        ({"mesos_master_address": "m:x"}, UserError, "m:x"),
         ({"cluster_name": "a/b"}, UserError, "cannot use the cluster's name 'a/b'"),
         ({"allowed_job_environments": "("}, UserError, "--allowed_job_environments is no regular expression"),
         ({"http_authentication_mechanism": "BASIC"}, UserError, "needs --shiro_ini_path"),
