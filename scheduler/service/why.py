@@ -1,7 +1,8 @@
-"""Why does this task not run? Every host with an offer, everything that speaks against it there, and what would help.
+"""Why does this task not run? Every host that is known, everything that speaks against it there, and what would help.
 
-It is worked out when it is asked, from the task and the offers as they are. Beside the reasons stand two changes: the
-smallest one that would let the task start somewhere, and the smallest one that its owner can make by himself.
+It is worked out when it is asked, from the task and the offers as they are; a host without an offer (all of it is in
+use, or its agent is away) says just that. Beside the reasons stand two changes: the smallest one that would let the
+task start somewhere, and the smallest one that its owner can make by himself.
 
 Source: spec/scheduler.md §3.2, §13.5 (23).
 """
@@ -20,12 +21,15 @@ from scheduler.service.refusals import not_found, refuse_problems
 from scheduler.service.task_queries import find_task
 from thermos.clock import Now
 
+#: Of a host that is known, and has offered nothing that is at hand.
+NO_OFFER = "No offer from it now"
+
 #: Reasons in the line; hosts that fit in it.
 TOLD_REASONS, TOLD_HOSTS = 3, 3
 
 
 class WhyHost(Told, frozen=True):
-    """`reasons`: none if it fits. `change`: all that would have to be done, together. `age_s`: of its offer."""
+    """`reasons`: none if it fits. `change`: all that would have to be done, together. `age_s`: of its offer, if any."""
 
     host: str
     agent: str
@@ -95,25 +99,47 @@ def _of_pending(context: Context, task: ScheduledTask, now: Now, hosts: int) -> 
         pause = groups.pause_of(group) if group is not None else 0.0
         attempts, next_attempt_s = standing.attempts, max(0.0, standing.last + pause - now.mono)
     nearest = sorted(found.hosts, key=lambda answer: (not answer.fits, answer.distance))
+    silent = _silent(context, found)
+    told = [_host(answer) for answer in nearest[:hosts]]
     return _answer(
         task,
-        reason_line(found),
+        reason_line(found, len(silent)),
         attempts=attempts,
         next_attempt_s=next_attempt_s,
         found=found,
         nearest=nearest,
-        hosts=tuple(_host(answer) for answer in nearest[:hosts]),
+        hosts=(*told, *silent[: hosts - len(told)]),
+        silent=len(silent),
     )
 
 
-def reason_line(found: Explanation) -> str:
-    fitting, count = found.fitting, len(found.hosts)
+def _silent(context: Context, found: Explanation) -> list[WhyHost]:
+    """Hosts without an offer, by name."""
+    offering = {answer.host for answer in found.hosts}
+    return [
+        WhyHost(host=name, agent=record.slave_id, fits=False, reasons=(NO_OFFER,), change="", age_s=0.0)
+        for name, record in sorted(context.tables.hosts.items())
+        if name not in offering
+    ]
+
+
+def reason_line(found: Explanation, silent: int) -> str:
+    """`silent`: so many more hosts have no offer."""
+    fitting, count = found.fitting, len(found.hosts) + silent
     if fitting:
         names = ", ".join(fitting[:TOLD_HOSTS]) + (", …" if len(fitting) > TOLD_HOSTS else "")
         return f"{len(fitting)} of {count} hosts {'has' if len(fitting) == 1 else 'have'} room for it now: {names}"
-    if not count:
+    if not found.hosts:
         return NO_OFFERS
-    return f"None of {count} {'host' if count == 1 else 'hosts'} takes it: {_counted(found.by_reason)}"
+    return f"None of {count} {'host' if count == 1 else 'hosts'} takes it: {_counted(_reasons(found, silent))}"
+
+
+def _reasons(found: Explanation, silent: int) -> dict[str, int]:
+    """How many hosts have each, the most frequent first."""
+    counts = dict(found.by_reason)
+    if silent:
+        counts[NO_OFFER] = silent
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def _counted(by_reason: Mapping[str, int]) -> str:
@@ -161,6 +187,7 @@ def _answer(
     found: Explanation = Explanation(()),  # noqa: B008
     nearest: Sequence[HostAnswer] = (),
     hosts: tuple[WhyHost, ...] = (),
+    silent: int = 0,
 ) -> WhyAnswer:
     refusing = [answer for answer in nearest if not answer.fits]
     event = next((event for event in reversed(task.task_events) if event.status is task.status), None)
@@ -172,9 +199,9 @@ def _answer(
         reason=reason,
         attempts=attempts,
         next_attempt_s=next_attempt_s if next_attempt_s is None else round(next_attempt_s, 3),
-        host_count=len(found.hosts),
+        host_count=len(found.hosts) + silent,
         fitting=tuple(found.fitting),
-        by_reason=dict(found.by_reason),
+        by_reason=_reasons(found, silent),
         smallest=_change(next(iter(refusing), None)),
         smallest_of_task=_change(next((answer for answer in refusing if answer.is_up_to_owner), None)),
         hosts=hosts,

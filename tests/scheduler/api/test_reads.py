@@ -74,9 +74,9 @@ def test_why_a_task_waits() -> None:
         async with serving() as s:
             await placed(s)
             by_instance = await s.get(f"{JOB}/instances/2/why?hosts=1")
-            assert (by_instance["status"], by_instance["hostCount"]) == ("PENDING", 1)
+            assert (by_instance["status"], by_instance["hostCount"]) == ("PENDING", 3)
             assert by_instance["instance"] == "www/prod/web/2"
-            assert by_instance["byReason"] == {"Limit not satisfied: rack": 1}
+            assert by_instance["byReason"] == {"No offer from it now": 2, "Limit not satisfied: rack": 1}
             assert by_instance["hosts"][0]["host"] == by_instance["smallest"]["host"] == "a00003.example"
             by_task = await s.get(f"/api/v1/tasks/{s.active(2).id}/why?hosts=0")
             assert (by_task["reason"], by_task["hosts"]) == (by_instance["reason"], [])

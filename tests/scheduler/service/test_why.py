@@ -21,7 +21,7 @@ from scheduler.core.resources import MILLI, ResourceType
 from scheduler.core.states import ScheduleStatus
 from scheduler.service import jobs
 from scheduler.service.refusals import RefusalCode
-from scheduler.service.why import WhyAnswer, why
+from scheduler.service.why import NO_OFFER, WhyAnswer, why
 from scheduler.store.ops import SaveTasks
 from tests.scheduler.core.making import JOB, config, limit, offer, value
 from tests.scheduler.service.desks import RUNNING, Desk, S, job_of, refused
@@ -85,6 +85,20 @@ def test_hosts_that_have_room() -> None:
     assert ask(desk).reason == "5 of 6 hosts have room for it now: h1, h2, h3, …"
     assert ask(desk, hosts=2).hosts == ask(desk).hosts[:2] and ask(desk, hosts=0).hosts == ()
     assert ask(desk, hosts=0).host_count == 6
+
+
+def test_hosts_that_offer_nothing_now_are_told_too() -> None:
+    desk = Desk()
+    desk.create(config(cpus=9.0))
+    desk.offers(*[offer(n, host=f"h{n}", cpus=1.0) for n in range(3)])
+    (gone,) = [each.id for each in desk.engine.book if each.host == "h1"]
+    desk.act(lambda turn: desk.engine.rescinded(turn, gone))
+    answer = ask(desk)
+    assert answer.by_reason == {"Insufficient: CPU": 2, NO_OFFER: 1} and answer.host_count == 3
+    assert answer.reason == "None of 3 hosts takes it: Insufficient: CPU (2), No offer from it now (1)"
+    assert [(each.host, each.reasons) for each in answer.hosts][2] == ("h1", (NO_OFFER,))
+    assert [each.host for each in ask(desk, hosts=2).hosts] == ["h0", "h2"]
+    assert answer.hosts[2].agent == "a00001" and answer.smallest is not None and answer.smallest.host == "h0"
 
 
 @pytest.mark.parametrize("hosts", [-1, 10_001])
