@@ -12,6 +12,7 @@ not be committed. One engine in a process, one thread; nothing here waits, asks 
     TaskTimers      what time does to tasks                          scheduler.core.timeouts
     Questions       when the master is asked, about what             scheduler.core.reconcile
     Ended           which ended tasks are forgotten                  scheduler.core.prune
+    UpdateDesk      updates of jobs                                  scheduler.core.update_machine
 
 Source: spec/scheduler.md §2, §3, §8.4, §8.5.
 """
@@ -52,6 +53,8 @@ from scheduler.store.tables import Tables
 from scheduler.store.task_query import TaskQuery
 from scheduler.task_timers import TaskTimers
 from scheduler.turn import Turn
+from scheduler.update_acts import UpdateActs
+from scheduler.update_desk import UpdateDesk, UpdateMemory
 from thermos.clock import Now
 from thermos.errors import Bug
 
@@ -71,7 +74,9 @@ class Engine:
         self.stats = EngineStats()
         self.is_registered = False
         self._chance = chance
+        self._unique = unique
         self._states = StateManager(tables, settings, self.stats, chance, unique)
+        self._update_memory = UpdateMemory()
         self._questions: Questions | None = None
         self._begin()
 
@@ -95,6 +100,11 @@ class Engine:
     @property
     def refusals(self) -> RefusalBook:
         return self._desk.refusals
+
+    @property
+    def updates(self) -> UpdateDesk:
+        """Updates of jobs: started, changed by wishes, and how they are."""
+        return self._updates
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
@@ -128,7 +138,9 @@ class Engine:
         self._desk = PlacementDesk(self.tables, settings, self.stats, self._chance)
         self._timers = TaskTimers(self.tables, settings.timeouts, self.stats, self._penalty_of, self._chance)
         self._ended = Ended(settings.pruning)
-        self._states.followers = (self._desk, self._timers, self)
+        acts = UpdateActs(self.tables, settings, self.stats, self._states, self._desk.reservations)
+        self._updates = UpdateDesk(self.tables, settings, self.stats, acts, self._update_memory, self._unique)
+        self._states.followers = (self._desk, self._timers, self._updates, self)
 
     def _restore(self, now: Now, delay_s: float) -> None:
         for task in self.tables.tasks.all():
@@ -140,6 +152,7 @@ class Engine:
                 delay = delay_s * self._chance() + self._penalty_of(task) / 1000
             self._desk.restored(task, now, delay)
             self._timers.restored(task, now)
+        self._updates.restored(now, is_registered=self.is_registered)
 
     def _penalty_of(self, task: ScheduledTask) -> int:
         """Of the task that it replaces, milliseconds; worked out again, so chance may make it another one."""
@@ -181,6 +194,7 @@ class Engine:
         self.stats.reregistrations += again
         self.book.disconnected()
         self._asking.subscribed(turn.now.mono)
+        self._updates.registered(turn.now)
 
     def disconnected(self, now: Now) -> None:
         """Offers are void; nothing is declared lost before somebody can say how it is."""
@@ -188,6 +202,7 @@ class Engine:
         self.stats.disconnects += 1
         self.book.disconnected()
         self._asking.schedule.disconnected()
+        self._updates.disconnected()
 
     def offers(self, turn: Turn, offers: Sequence[Offer]) -> None:
         self.stats.offers_received += len(offers)
@@ -273,6 +288,7 @@ class Engine:
         self._timers.step(turn, self._states, self.is_registered, TIMERS_PER_STEP)
         self._prune(turn)
         self._asking.step(turn)
+        self._updates.step(turn)
         self._desk.step(turn, self._states)
 
     def next_wake(self) -> float | None:
@@ -281,6 +297,7 @@ class Engine:
             self._timers.next_wake(),
             self._ended.next_wake(),
             self._asking.schedule.next_wake(),
+            self._updates.next_wake(),
             self._desk.next_wake(),
         )
         return min((at for at in moments if at is not None), default=None)

@@ -15,6 +15,7 @@ from scheduler.core.reconcile import ReconciliationRules
 from scheduler.core.refusals import RefusalRules
 from scheduler.core.reschedule import FlappingRules
 from scheduler.core.timeouts import TimeoutRules
+from scheduler.update_rules import UpdateRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +31,6 @@ class EngineSettings:
     timeouts: TimeoutRules = field(default=TimeoutRules())
     reconciliation: ReconciliationRules = field(default=ReconciliationRules())
     pruning: PruneRules = field(default=PruneRules())
+    updates: UpdateRules = field(default=UpdateRules())
     scheduler_name: str = ""
     startup_delay_s: float = 30.0

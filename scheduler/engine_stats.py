@@ -72,5 +72,12 @@ class EngineStats:
     # asking the master
     explicit_reconciliations: int = 0
     implicit_reconciliations: int = 0
+    # updates
+    update_transitions: Counter[str] = field(default_factory=Counter)  # by status
+    update_instance_transitions: Counter[str] = field(default_factory=Counter)  # by action
+    update_errors: int = 0
+    updates_pruned: int = 0
+    sla_kill_attempts: int = 0
+    sla_kill_successes: int = 0
     # turns that were taken back
     rebuilds: int = 0

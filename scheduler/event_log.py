@@ -1,4 +1,4 @@
-"""News of tasks for everybody who follows them: one list of the last events, and readers that walk along it.
+"""News of tasks and updates for everybody who follows: one list of the last events, and readers that walk along it.
 
 An event is encoded once, however many readers there are, and a reader has no queue of its own: it remembers how far it
 is. Whoever waits is woken only by an event that it asked for; so a publication costs what its own readers cost, not
@@ -22,9 +22,10 @@ from itertools import product
 import msgspec
 from msgspec import Struct
 
-from scheduler.core.effects import TaskChanged, TasksDeleted
+from scheduler.core.effects import InstancesUpdated, News, TaskChanged, TasksDeleted, UpdateChanged
 from scheduler.core.model import JobKey, ScheduledTask, Wire
 from scheduler.core.states import ScheduleStatus
+from scheduler.core.update_model import JobInstanceUpdateEvent, JobUpdateAction, JobUpdateKey, JobUpdateStatus
 from web.streams import frame
 
 #: Events that are kept; events of one answer of `next`; readers.
@@ -56,6 +57,26 @@ class DeletedNews(Wire, frozen=True, omit_defaults=False):
 
     key: JobKey
     task_ids: tuple[str, ...]
+
+
+class UpdateNews(Wire, frozen=True, omit_defaults=False):
+    """`user` None: nobody wished it."""
+
+    key: JobUpdateKey
+    status: JobUpdateStatus
+    user: str | None
+    message: str
+    timestamp: int
+
+
+class InstanceNews(Wire, frozen=True, omit_defaults=False):
+    """Of an instance in an update."""
+
+    key: JobUpdateKey
+    instance: int
+    action: JobUpdateAction
+    message: str
+    timestamp: int
 
 
 class _Event(Struct, frozen=True):
@@ -98,15 +119,21 @@ class EventLog:
 
     # --- events come ----------------------------------------------------------------------------------------------
 
-    def publish(self, effect: TaskChanged | TasksDeleted) -> None:
+    def publish(self, effect: News) -> None:
         """What is durable by now."""
-        if isinstance(effect, TaskChanged):
-            self._add("task", effect.task.config.job, _news(effect))
-            return
-        for key, tasks in _by_job(effect.tasks).items():
-            self._add("deleted", key, DeletedNews(key=key, task_ids=tuple(task.id for task in tasks)))
+        match effect:
+            case TaskChanged():
+                self._add("task", effect.task.config.job, _news(effect))
+            case TasksDeleted():
+                for key, tasks in _by_job(effect.tasks).items():
+                    self._add("deleted", key, DeletedNews(key=key, task_ids=tuple(task.id for task in tasks)))
+            case UpdateChanged():
+                self._add("update", effect.key.job, _update_news(effect))
+            case InstancesUpdated():
+                for event in effect.events:
+                    self._add("update-instance", effect.key.job, _instance_news(effect.key, event))
 
-    def _add(self, kind: str, key: JobKey, news: TaskNews | DeletedNews) -> None:
+    def _add(self, kind: str, key: JobKey, news: TaskNews | DeletedNews | UpdateNews | InstanceNews) -> None:
         self.published += 1
         encoded = frame(self.name(self.published), kind, _encoder.encode(news))
         self._kept.append(_Event(self.published, key, encoded))
@@ -269,6 +296,27 @@ def _news(effect: TaskChanged) -> TaskNews:
         host=task.assigned_task.slave_host,
         message=last.message if last is not None else "",
         timestamp=last.timestamp if last is not None else 0,
+    )
+
+
+def _update_news(effect: UpdateChanged) -> UpdateNews:
+    event = effect.event
+    return UpdateNews(
+        key=effect.key,
+        status=event.status,
+        user=event.user,
+        message=event.message or "",
+        timestamp=event.timestamp_ms,
+    )
+
+
+def _instance_news(key: JobUpdateKey, event: JobInstanceUpdateEvent) -> InstanceNews:
+    return InstanceNews(
+        key=key,
+        instance=event.instance_id,
+        action=event.action,
+        message=event.message or "",
+        timestamp=event.timestamp_ms,
     )
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from mesos.core.messages import OfferID, TaskInfo, TaskStatus
 from scheduler.core.model import ScheduledTask
 from scheduler.core.states import ScheduleStatus
+from scheduler.core.update_model import JobInstanceUpdateEvent, JobUpdateEvent, JobUpdateKey
 
 
 class KillTask(Struct, frozen=True):
@@ -62,6 +63,23 @@ class TasksDeleted(Struct, frozen=True):
     tasks: tuple[ScheduledTask, ...]
 
 
+class UpdateChanged(Struct, frozen=True):
+    """It has another status, or is new."""
+
+    key: JobUpdateKey
+    event: JobUpdateEvent
+
+
+class InstancesUpdated(Struct, frozen=True):
+    """What became of instances of an update."""
+
+    key: JobUpdateKey
+    events: tuple[JobInstanceUpdateEvent, ...]
+
+
+#: For those who follow what happens, and nobody else.
+News = TaskChanged | TasksDeleted | UpdateChanged | InstancesUpdated
+
 Effect = (
     KillTask
     | AcknowledgeStatus
@@ -71,4 +89,6 @@ Effect = (
     | ReconcileTasks
     | TaskChanged
     | TasksDeleted
+    | UpdateChanged
+    | InstancesUpdated
 )

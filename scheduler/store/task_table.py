@@ -67,6 +67,12 @@ class TaskTable:
         job = self._jobs.get(key)
         return iter(()) if job is None else (self._tasks[task_id] for task_id in job.active.values())
 
+    def of_instance(self, instance: InstanceKey) -> list[ScheduledTask]:
+        """All that are remembered of it, the active one and those that have ended."""
+        job = self._jobs.get(instance.job_key)
+        ids = job.instances.get(instance.instance_id, ()) if job is not None else ()
+        return [self._tasks[task_id] for task_id in ids]
+
     def statuses_of(self, key: JobKey) -> Mapping[ScheduleStatus, int]:
         """How many tasks of a job are in each status, ended ones too; to be read only."""
         job = self._jobs.get(key)

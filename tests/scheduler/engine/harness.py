@@ -21,11 +21,14 @@ from scheduler.core.effects import (
     AcknowledgeStatus,
     DeclineOffers,
     Effect,
+    InstancesUpdated,
     KillTask,
     LaunchTasks,
+    News,
     ReconcileTasks,
     TaskChanged,
     TasksDeleted,
+    UpdateChanged,
 )
 from scheduler.core.model import ScheduledTask, TaskConfig
 from scheduler.core.states import AGENT_ASSIGNED, OF_MESOS, TERMINAL, TRANSIENT, ScheduleStatus
@@ -197,7 +200,7 @@ class World:
 
     def _perform(self, effect: Effect) -> None:
         self.performed.append(effect)
-        if isinstance(effect, TaskChanged | TasksDeleted):
+        if isinstance(effect, News):
             return
         self._check_durable(effect)
         if isinstance(effect, LaunchTasks) and not self.master.connected:
@@ -231,7 +234,7 @@ class World:
                 self.master.acknowledge(effect.status)
             case ReconcileTasks():
                 self.master.reconcile(effect)
-            case AcceptInverseOffers() | TaskChanged() | TasksDeleted():
+            case AcceptInverseOffers() | TaskChanged() | TasksDeleted() | UpdateChanged() | InstancesUpdated():
                 pass
             case _:
                 assert_never(effect)
