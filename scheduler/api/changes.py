@@ -46,7 +46,7 @@ async def change(request: web.Request, route: Route, user: str) -> web.Response:
         _log.info("%s of %s by %s from %s", permit.call, job or "the cluster", user, request.remote)
     return web.Response(
         body=reply.body,
-        status=route.status,
+        status=route.status if route.status_of is None else route.status_of(reply.body),
         content_type="application/json",
         charset="utf-8",
         headers={AGAIN: "true"} if reply.again else None,

@@ -1,4 +1,4 @@
-"""`/events`: what becomes of tasks, as it becomes durable; resumed by the name of the last event that was seen."""
+"""`/events`: what becomes of tasks and updates, as it becomes durable; resumed by the name of the last event seen."""
 
 from __future__ import annotations
 

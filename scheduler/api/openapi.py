@@ -46,6 +46,7 @@ _PROBLEM = {
                         "properties": {"field": {"type": "string"}, "text": {"type": "string"}},
                     },
                 },
+                "update": {"type": "object"},
             },
         }
     },
@@ -125,6 +126,8 @@ def _responses(route: Route, answer: Mapping[str, Any] | None) -> dict[str, Any]
     if route.media == HTML:
         content[JSON] = {"schema": {}}
     found: dict[str, Any] = {str(route.status): {"description": "OK", "content": content}}
+    if route.other_status is not None:
+        found[str(route.other_status)] = {"description": "Nothing to do", "content": content}
     if route.failure is not None:
         found[str(route.failure)] = {"description": "Not so", "content": content}
     problem: dict[str, Any] = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -59,11 +59,17 @@ class ApiProblem(Problem):
     """The answer is no, with all that is wrong with the fields of a request."""
 
     def __init__(
-        self, code: ErrorCode, detail: str, problems: Sequence[FieldProblem] = (), status: int | None = None
+        self,
+        code: ErrorCode,
+        detail: str,
+        problems: Sequence[FieldProblem] = (),
+        status: int | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(STATUS[code] if status is None else status, detail)
         self.code = code
         self.problems = tuple(problems)
+        self.more = more or {}
 
 
 def code_of(status: int) -> ErrorCode:
@@ -74,7 +80,7 @@ def as_problem(error: ThermosError) -> ApiProblem | None:
     """What was raised on purpose below the API. None: it is a bug."""
     match error:
         case Refusal():
-            return ApiProblem(ErrorCode(error.code), str(error), error.problems)
+            return ApiProblem(ErrorCode(error.code), str(error), error.problems, more=error.more)
         case Bug():
             return None
         case UserError():
@@ -89,8 +95,10 @@ def refuse(problem: Problem) -> web.Response:
     """The answer."""
     code = problem.code if isinstance(problem, ApiProblem) else code_of(problem.status)
     more: dict[str, object] = {"code": code}
-    if isinstance(problem, ApiProblem) and problem.problems:
-        more["problems"] = [{"field": each.field, "text": each.text} for each in problem.problems]
+    if isinstance(problem, ApiProblem):
+        more.update(problem.more)
+        if problem.problems:
+            more["problems"] = [{"field": each.field, "text": each.text} for each in problem.problems]
     response = problem_json(problem.status, problem.detail, more)
     if problem.status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -48,7 +48,8 @@ class Permit:
 class Route:
     """A URL and a method. `answer`: the type of the answer where it is JSON of a known form. `refusals`: codes besides
     those that every route has. `keyed`: it understands an Idempotency-Key. `open`: nobody is asked who he is.
-    `failure`: a status that is an answer, too. A page (HTML) is JSON for those who don't ask for pages."""
+    `failure`: a status that is an answer, too. `status_of`: the status by the answer, `status` or
+    `other_status`. A page (HTML) is JSON for those who don't ask for pages."""
 
     method: str
     path: str
@@ -58,6 +59,8 @@ class Route:
     way: Way = Way.READ
     media: str = JSON
     status: int = 200
+    other_status: int | None = None
+    status_of: Callable[[bytes], int] | None = None
     query: tuple[Query, ...] = ()
     body: Any = None
     permit: Permit | None = None

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from scheduler.api import cluster, events, jobs, old, ops, tasks
+from scheduler.api import cluster, events, jobs, old, ops, tasks, updates
 from scheduler.api.problems import ErrorCode
 from scheduler.api.routes import HTML, SSE, TEXT, Permit, Query, Route, Way, flag, number, of_admin, of_job, word
 from scheduler.api.settings import Ending
 from scheduler.core.model import JobConfiguration
 from scheduler.core.states import ScheduleStatus
+from scheduler.core.update_model import JobUpdateStatus
+from scheduler.core.update_states import Wish
 from scheduler.service import task_queries, waiting_queries, why
 from scheduler.service.cluster_queries import Hosts, Quantity, RoleQuota, TierTable
 from scheduler.service.job_queries import JobDetails, Jobs, Roles
 from scheduler.service.jobs import InstancesAdded, InstancesRestarted, JobCreated, JobDiff, TasksKilled
 from scheduler.service.pages import MOST
+from scheduler.service.update_queries import UpdateDetails, UpdatePlanned, Updates
+from scheduler.service.updates import UpdateMoved, UpdateStarted
 
 _C = ErrorCode
 _JOB = "/api/v1/jobs/{role}/{env}/{name}"
+_UPDATE = f"{_JOB}/updates/{{id}}"
 _MISSING = (_C.NOT_FOUND,)
 _ONE_JOB = (word("role", "Of this role."), word("environment", "Of this environment."), word("name", "Of this job."))
 _PAGE = (number("limit", "How many.", 1, MOST), number("offset", "How many to skip."))
@@ -47,11 +52,27 @@ def _ask(path: str, handler: Any, about: str, body: Any, answer: Any) -> Route:
 
 
 def _change(
-    path: str, handler: Any, about: str, body: Any, answer: Any, permit: Permit, *refusals: ErrorCode, status: int = 200
+    path: str,
+    handler: Any,
+    about: str,
+    body: Any,
+    answer: Any,
+    permit: Permit,
+    *refusals: ErrorCode,
+    status: int = 200,
+    **more: Any,
 ) -> Route:
     return Route(
         "POST", path, handler, about, answer, Way.CHANGE, body=body, permit=permit, status=status, keyed=True,
-        refusals=(_C.JOB_UPDATING, *refusals),
+        refusals=(_C.JOB_UPDATING, *refusals), **more,
+    )  # fmt: skip
+
+
+def _wish(wish: Wish, about: str) -> Route:
+    """`id` may be `active`."""
+    return _change(
+        f"{_UPDATE}/{wish}", updates.wish(wish), about, updates.UpdateWish, UpdateMoved, of_job(f"{wish}JobUpdate"),
+        _C.NOT_FOUND,
     )  # fmt: skip
 
 
@@ -102,6 +123,35 @@ ROUTES: tuple[Route, ...] = (
         "/api/v1/config/populate", jobs.populate, "Is this a job, and what is it with all defaults?", JobConfiguration,
         jobs.Populated,
     ),
+    # --- updates
+    _change(
+        f"{_JOB}/updates", updates.start, "Start an update of a job, or make the job.", updates.UpdateQuestion,
+        UpdateStarted, of_job("startJobUpdate"), status=201, other_status=200, status_of=updates.status_of_start,
+    ),
+    _ask(
+        f"{_JOB}/updates/plan", updates.plan, "What an update would do: its batches, and how many run meanwhile.",
+        updates.UpdateQuestion, UpdatePlanned,
+    ),
+    _read(
+        "/api/v1/updates", updates.listing, "Updates, the last changed first.", Updates,
+        query=(
+            *(word(name, "Only these; a pattern with *, ? and [].") for name in ("role", "environment", "name")),
+            word("user", "Started by this user."),
+            _words("statuses", "Statuses, with commas between.", *list(JobUpdateStatus)[:2]),
+            flag("active", "Those that have not ended, or those that have."),
+            *_PAGE,
+        ),
+    ),
+    _read(_UPDATE, updates.details, "An update, and what it waits for; `active` is the one that the job is in.",
+          UpdateDetails, refusals=_MISSING),
+    _wish(Wish.PAUSE, "Pause an update."),
+    _wish(Wish.RESUME, "Let a paused update go on."),
+    _wish(Wish.ABORT, "End an update; the job stays as it is."),
+    _wish(Wish.ROLLBACK, "Let an update go back to what was before."),
+    _change(
+        f"{_UPDATE}/pulse", updates.pulse, "Say that all is well, so that a coordinated update goes on.",
+        updates.UpdateWish, UpdateMoved, of_job("pulseJobUpdate"), _C.NOT_FOUND,
+    ),
     # --- tasks
     _read(
         "/api/v1/tasks", tasks.tasks, "Tasks, by job, instance and age.", task_queries.Tasks,
@@ -123,8 +173,9 @@ ROUTES: tuple[Route, ...] = (
     ),
     # --- what happens
     _raw(
-        "/api/v1/events", events.events, "What becomes of tasks, as server-sent events (`task`, `deleted`, `reset`).",
-        SSE, refusals=(_C.TRANSIENT,),
+        "/api/v1/events", events.events,
+        "What becomes of tasks and updates, as server-sent events (`task`, `deleted`, `update`, `update-instance`, "
+        "`reset`).", SSE, refusals=(_C.TRANSIENT,),
         query=(
             *_ONE_JOB,
             word("after", "Resume behind the event with this id."),

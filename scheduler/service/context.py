@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from scheduler.core.answers import AnswerRules
 from scheduler.core.model import JobKey, Wire
+from scheduler.core.update_start import MAX_INSTANCE_FAILURES
 from scheduler.core.validation import Rules
 from scheduler.engine import Engine
 from scheduler.store.tables import Tables
@@ -20,12 +21,13 @@ from scheduler.store.tables import Tables
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """`web_url` of the pages, without a slash at its end."""
+    """`web_url` of the pages, without a slash at its end. `max_update_failures`: of all instances of an update."""
 
     cluster: str
     rules: Rules = field(default=Rules())
     web_url: str = ""
     answers: AnswerRules = field(default=AnswerRules())
+    max_update_failures: int = MAX_INSTANCE_FAILURES
 
     def url_of(self, job: JobKey) -> str:
         return f"{self.web_url}/scheduler/{job}"

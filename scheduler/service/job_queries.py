@@ -111,7 +111,7 @@ def jobs(context: Context, role: str = "", environment: str = "", name: str = ""
         ]
     )
     keys = sorted(
-        (key for key in _keys(context, role) if _fits(key, role, environment, name)),
+        (key for key in _keys(context, role) if fits(key, role, environment, name)),
         key=lambda key: (key.role, key.environment, key.name),
     )
     return Jobs(jobs=tuple(job_summary(context, key) for key in page.of(keys)), total=len(keys))
@@ -144,7 +144,8 @@ def _keys(context: Context, role: str) -> Iterator[JobKey]:
             yield key
 
 
-def _fits(key: JobKey, role: str, environment: str, name: str) -> bool:
+def fits(key: JobKey, role: str, environment: str, name: str) -> bool:
+    """Each may be a pattern; an empty one asks for nothing."""
     wanted = ((role, key.role), (environment, key.environment), (name, key.name))
     return all(not pattern or fnmatchcase(value, pattern) for pattern, value in wanted)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from scheduler.core.model import JobKey
 from scheduler.core.problem import Problem
@@ -30,6 +31,11 @@ class Refusal(UserError):
         super().__init__(text)
         self.code = code
         self.problems = tuple(problems)
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """For programs, beside the code."""
+        return {}
 
 
 def invalid(text: str) -> Refusal:

@@ -35,7 +35,7 @@ SCHEMAS = Schemas(DOCUMENT)
 STREAMS = {"/api/v1/events"}
 
 GOOD = {
-    "role": ["www", "none"], "env": ["prod", "test"], "name": ["web", "db"], "job": ["web"], "id": ["0", "1", "7"],
+    "role": ["www", "none"], "env": ["prod", "test"], "name": ["web", "db"], "job": ["web"], "id": ["0", "1", "active"],
     "taskId": ["www-prod-web-0-0-0", "x"], "metric": ["total_consumed", "quota_consumed"],
 }  # fmt: skip
 BAD = [

@@ -17,6 +17,7 @@ from scheduler.api.bodies import MAX_BODY
 from scheduler.api.routes import Way
 from scheduler.api.settings import Ending
 from scheduler.api.table import ROUTES
+from scheduler.core.update_states import Wish
 from tests.scheduler.api.served import JOB, Served, job, run, serving
 from tests.scheduler.core import making
 from web.protection import HEADERS
@@ -58,6 +59,8 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "addInstances": ("/instances", {"template": 0, "count": 1}),
     "killTasks": ("/kill", {"instances": [0]}),
     "restartShards": ("/restart", {"instances": [0]}),
+    "startJobUpdate": ("/updates", {"taskConfig": msgspec.to_builtins(making.config()), "instanceCount": 1}),
+    **{f"{wish}JobUpdate": (f"/updates/active/{wish}", {}) for wish in (*Wish, "pulse")},
 }
 
 
