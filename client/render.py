@@ -43,6 +43,16 @@ def date_time(at: float) -> str:
     return f"{dt.datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}"
 
 
+def long_time(at: float) -> str:
+    """`Sun Nov 22 17:03:21 2026`, local time."""
+    return dt.datetime.fromtimestamp(at).ctime()
+
+
+def utc_time(at: float) -> str:
+    """`2026-11-22T17:03:21`."""
+    return f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%dT%H:%M:%S}"
+
+
 def size_words(size: float) -> str:
     """`0 B`, `980 B`, `12 KB`, `3.4 MB`, `512 MB`, `1.2 GB`; units of 1024."""
     units = ("B", "KB", "MB", "GB", "TB")

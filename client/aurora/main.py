@@ -37,6 +37,17 @@ NOUNS: dict[str, dict[str, str]] = {
         "diff": "Show what a config would change of a job.",
         "open": "Open a page of the scheduler in the browser.",
     },
+    "update": {
+        "start": "Start an update of a job, or the job.",
+        "plan": "Show what an update would do.",
+        "wait": "Follow an update to its end.",
+        "info": "Show an update.",
+        "list": "List updates.",
+        "pause": "Pause an update.",
+        "resume": "Let a paused update go on.",
+        "abort": "End an update; the job stays as it is.",
+        "rollback": "Take an update back.",
+    },
     "task": {
         "run": "Run a command in the sandboxes of a job.",
         "ssh": "Open a shell in the sandbox of an instance.",
@@ -54,6 +65,7 @@ NOUNS: dict[str, dict[str, str]] = {
 
 NOUN_HELP: dict[str, str] = {
     "job": "Create, look at and change jobs.",
+    "update": "Change jobs instance by instance, and look how far it is.",
     "task": "Go into the sandboxes of tasks.",
     "config": "Look into configs.",
     "quota": "Look at quotas.",
@@ -114,7 +126,7 @@ def _command(module: str) -> click.Command:
 EPILOG = """
 \b
 Examples:
-  aurora job create rz1/www/test/webserver webserver.aurora
+  aurora update start --wait rz1/www/test/webserver webserver.aurora
   aurora job status rz1/www/test/webserver
   aurora job why rz1/www/test/webserver/0     why an instance waits
   aurora job list 'rz1/www/*'

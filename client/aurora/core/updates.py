@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from client.aurora.core.answers import Answer, Count, Key, MomentMs, parse
 
@@ -72,14 +74,34 @@ class Wait(Answer, frozen=True):
     until_ms: MomentMs | None = None
 
 
+#: Of an instance; no job has more.
+Number = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class Range(Answer, frozen=True):
+    """Both ends belong to it."""
+
+    first: Number
+    last: Number
+
+
 class Group(Answer, frozen=True):
     instances: list[Range] = []
 
 
+class BatchSize(Answer, frozen=True):
+    group_size: Count = 1
+
+
+class BatchSizes(Answer, frozen=True):
+    group_sizes: list[Count] = []
+
+
 class Strategy(Answer, frozen=True):
-    queue_strategy: dict[str, Any] | None = None
-    batch_strategy: dict[str, Any] | None = None
-    var_batch_strategy: dict[str, Any] | None = None
+    """A queue has no batches."""
+
+    batch_strategy: BatchSize | None = None
+    var_batch_strategy: BatchSizes | None = None
 
 
 class Settings(Answer, frozen=True):
@@ -196,14 +218,12 @@ def _cell(instance: int, kind: Kind, event: InstanceEvent | None, update: Update
 
 def _sizes(strategy: Strategy | None, count: int) -> list[int]:
     """At least one, none of them below 1."""
+    sizes: list[int] = []
     if strategy is not None and strategy.batch_strategy is not None:
-        sizes = [strategy.batch_strategy.get("groupSize")]
+        sizes = [strategy.batch_strategy.group_size]
     elif strategy is not None and strategy.var_batch_strategy is not None:
-        sizes = list(strategy.var_batch_strategy.get("groupSizes") or ())
-    else:
-        sizes = [count]
-    good = [size for size in sizes if isinstance(size, int) and size > 0]
-    return good or [max(1, count)]
+        sizes = strategy.var_batch_strategy.group_sizes
+    return [size for size in sizes if size > 0] or [max(1, count)]
 
 
 def _cut(cells: list[Cell], sizes: Iterable[int]) -> Iterator[list[Cell]]:

@@ -1,0 +1,29 @@
+"""`aurora update resume KEY`."""
+
+from __future__ import annotations
+
+import click
+
+from client.aurora.context import Context
+from client.aurora.options import key_argument, verb_options
+from client.aurora.update_options import message_option
+from client.aurora.update_wishes import wish_verb
+from client.job_keys import ClusterJobKey
+
+EPILOG = """
+\b
+Examples:
+  aurora update resume rz1/www/test/webserver
+
+It goes on in its direction. One that waits for pulses goes on waiting for them.
+Exit codes: 6 there is no active update, 10 the scheduler refused.
+"""
+
+
+@click.command("resume", epilog=EPILOG)
+@key_argument
+@message_option
+@verb_options
+def command(context: Context, key: ClusterJobKey, message: str) -> int:
+    """Let a paused update go on."""
+    return wish_verb(context, key, message, "Update has been resumed.")

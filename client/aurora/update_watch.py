@@ -1,0 +1,135 @@
+"""One update, watched: a look at all of it, and another one whenever an event says that something has changed; where
+there are no events, looks at growing intervals. A look that takes long is not repeated often.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from client.api_client import ApiClient, job_path
+from client.api_errors import NetworkError, TimedOut
+from client.aurora.core.sse import ServerEvent
+from client.aurora.core.updates import Update, parse_update
+from client.aurora.event_stream import Ended, EventStream, Opened
+from client.job_keys import ClusterJobKey
+
+#: Seconds between looks without events: doubled each time, up to the most.
+LOOK_S, MOST_LOOK_S = 1.0, 5.0
+#: With events: for what it waits for, which is no event.
+RELOOK_S = 5.0
+#: Between looks because of events: at least, and that many times what a look takes.
+GAP_S, GAP_TIMES = 0.2, 5.0
+#: A broken stream is opened anew after so long.
+REOPEN_S = 2.0
+#: A scheduler that is away for no longer than this will be there again.
+AWAY_S = 600.0
+
+MakeStream = Callable[[ApiClient, Mapping[str, str], str], EventStream]
+
+
+def find_update(api: ApiClient, job: ClusterJobKey, update_id: str) -> Update:
+    """`active` is the one that the job is in. Raises what the client raises."""
+    return parse_update(api.get(job_path(job, "updates", update_id)))
+
+
+class UpdateWatch:
+    """Close it after use; looks raise what the client raises."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        job: ClusterJobKey,
+        update_id: str,
+        *,
+        make_stream: MakeStream = EventStream,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._api = api
+        self._job = job
+        self._id = update_id
+        self._make_stream = make_stream
+        self._clock = clock
+        self._pause = pause
+        self._stream: EventStream | None = None
+        self._reopen_at: float | None = clock()
+        self._after = ""
+        self._listening = False
+        self._away_since: float | None = None
+        self._look_s = LOOK_S
+        self._look_at = self._soonest = clock()  # of the next look: when it is due, and not before
+        self.update = self._fetch()
+
+    def look(self) -> None:
+        """The scheduler may be away for a while."""
+        try:
+            self.update = self._fetch()
+            self._away_since = None
+        except (NetworkError, TimedOut):
+            now = self._clock()
+            self._away_since = self._away_since if self._away_since is not None else now
+            if now - self._away_since > AWAY_S:
+                raise
+            self._looked(now)
+
+    def wait(self, seconds: float | None) -> None:
+        """Until it was looked at again, or the time is over."""
+        end = None if seconds is None else self._clock() + max(0.0, seconds)
+        while True:
+            self._reopen()
+            now = self._clock()
+            if now >= self._look_at:
+                self._look_s = min(self._look_s * 2, MOST_LOOK_S)
+                self.look()
+                return
+            if end is not None and now >= end:
+                return
+            if self._heard((self._look_at if end is None else min(self._look_at, end)) - now):
+                self._look_s = LOOK_S
+                self._look_at = min(self._look_at, max(self._clock(), self._soonest))
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _fetch(self) -> Update:
+        begun = self._clock()
+        update = find_update(self._api, self._job, self._id)
+        self._looked(begun)
+        return update
+
+    def _looked(self, begun: float) -> None:
+        now = self._clock()
+        self._soonest = now + max(GAP_S, GAP_TIMES * (now - begun))
+        self._look_at = max(now + (RELOOK_S if self._listening else self._look_s), self._soonest)
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def _reopen(self) -> None:
+        if self._stream is None and self._reopen_at is not None and self._clock() >= self._reopen_at:
+            query = {"role": self._job.role, "environment": self._job.environment, "name": self._job.name}
+            self._stream = self._make_stream(self._api, query, self._after)
+
+    def _heard(self, seconds: float) -> bool:
+        """Whether something of the job has changed, within the time."""
+        if self._stream is None:
+            self._pause(min(seconds, REOPEN_S))
+            return False
+        changed = False
+        heard = self._stream.next(seconds)
+        while heard is not None:
+            match heard:
+                case Opened():
+                    self._listening = changed = True
+                case ServerEvent():
+                    changed = True
+                case Ended():
+                    self._listening = False
+                    self._after = self._stream.last_id
+                    self._reopen_at = None if heard.for_good else self._clock() + REOPEN_S
+                    self.close()
+                    return changed
+            heard = self._stream.next(0)
+        return changed
