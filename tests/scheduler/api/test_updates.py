@@ -104,13 +104,17 @@ def test_an_update_goes_to_its_end() -> None:
 
 
 async def run_all(s: Served) -> None:
-    """Whatever is launched runs at once, until the update is over."""
-    while s.tables.updates.active(making.JOB) is not None:
-        s.offers(making.offer(len(s.tables.tasks.all()), cpus=64.0, mem=65536.0))
+    """Whatever is launched runs at once, and ends when it is killed, until the update is over."""
+    said = {"ASSIGNED": "RUNNING", "KILLING": "KILLED"}
+    for number in range(1000):
+        if s.tables.updates.active(making.JOB) is None:
+            return
+        s.offers(making.offer(number, cpus=64.0, mem=65536.0))
         for task in list(s.tables.tasks.active_of_job(making.JOB)):
-            if task.status == "ASSIGNED":
-                s.status(task.id, "RUNNING", task.assigned_task.slave_id)
+            if task.status in said:
+                s.status(task.id, said[task.status], task.assigned_task.slave_id)
         await asyncio.sleep(0.005)
+    raise AssertionError("the update is not over")
 
 
 def test_it_says_what_it_waits_for() -> None:
