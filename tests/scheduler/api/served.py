@@ -91,6 +91,7 @@ class Served:
     session: ClientSession
     authenticator: Authenticator
     endings: list[Ending]
+    app: web.Application
 
     @property
     def tables(self) -> Tables:
@@ -204,7 +205,7 @@ async def serving(journal: Journal | None = None, users: Path | None = None, **m
     await server.start_server()
     session = ClientSession()
     try:
-        yield Served(loop, f"http://{server.host}:{server.port}", session, door, endings)
+        yield Served(loop, f"http://{server.host}:{server.port}", session, door, endings, app)
     finally:
         await session.close()
         await server.close()

@@ -1,0 +1,167 @@
+"""What open pages cost: a word a second at most, and only when something happened to what they show; pages are made
+once for all who look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiohttp import ClientResponse
+
+from scheduler.event_log import Bell, EventLog
+from scheduler.ui import stream
+from scheduler.ui.kept import MOST, MOST_AGE_S, KeptPages
+from scheduler.ui.pages import KEPT
+from tests.scheduler.api.served import Served, run, serving
+from tests.scheduler.core import making
+from tests.scheduler.ui.test_pages import BROWSER
+from tests.scheduler.ui.world import BIG, WEB, config, create
+
+ALL = (None, None, None)
+
+
+async def heard(answer: ClientResponse, seconds: float = 30.0) -> bytes:
+    """The next thing said on a stream."""
+    async with asyncio.timeout(seconds):
+        return await answer.content.readuntil(b"\n\n")
+
+
+async def listen(s: Served, query: str = "") -> ClientResponse:
+    answer = await s.session.get(f"{s.base}/live{query}")
+    assert (answer.status, answer.content_type) == (200, "text/event-stream")
+    assert b"welcome" in await heard(answer)
+    return answer
+
+
+def test_a_page_hears_of_its_job_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "PAUSE_S", 0.01)
+
+    async def test() -> None:
+        async with serving() as s:
+            mine = await listen(s, "?role=www&environment=test&name=webserver")
+            of_role = await listen(s, "?role=www")
+            everything = await listen(s)
+            await create(s, config(BIG), 1)
+            for each in (of_role, everything):
+                assert await heard(each) == b"event: changed\ndata: {}\n\n"
+            with pytest.raises(TimeoutError):
+                await heard(mine, 0.05)
+            await create(s, config(WEB), 1)
+            assert b"changed" in await heard(mine)
+            for each in (mine, of_role, everything):
+                each.close()
+
+    run(test)
+
+
+def test_however_much_happens_a_page_hears_of_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And once more behind the pause, for what happened meanwhile."""
+    monkeypatch.setattr(stream, "PAUSE_S", 0.2)
+
+    async def test() -> None:
+        async with serving() as s:
+            mine = await listen(s)
+            for instance in range(50):
+                await s.loop.act(lambda turn, i=instance: s.loop.engine.insert(turn, config(WEB), [i]))
+            assert await heard(mine) == b"event: changed\ndata: {}\n\n"
+            assert await heard(mine) == b"event: changed\ndata: {}\n\n"
+            with pytest.raises(TimeoutError):
+                await heard(mine, 0.5)
+            mine.close()
+
+    run(test)
+
+
+def test_the_end_of_the_server_ends_the_streams() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            mine = await listen(s)
+            s.loop.events.close()
+            async with asyncio.timeout(30):
+                await mine.content.read()
+
+    run(test)
+
+
+def test_there_is_room_for_so_many_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST", 2)
+
+    async def test() -> None:
+        async with serving() as s:
+            open_pages = [await listen(s) for _ in range(2)]
+            await s.refused("GET", "/live", status=503, code="TRANSIENT")
+            assert (await s.ask("HEAD", "/live")).status == 200
+            for each in open_pages:
+                each.close()
+
+    run(test)
+
+
+def test_many_pages_hear_less_often() -> None:
+    streams = stream.OpenStreams()
+    streams.count = 1
+    assert streams.pause_s == stream.PAUSE_S
+    streams.count = 200
+    assert streams.pause_s == 200 / stream.WORDS_PER_S
+
+
+# --- pages that are kept ---------------------------------------------------------------------------------------------
+
+
+def test_a_page_is_made_once_until_something_happens_to_what_it_shows() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            await create(s, config(WEB), 2)
+            await create(s, config(BIG), 2)
+            kept = s.app[KEPT]
+            address = f"/scheduler/{WEB}?fragment=1"
+            texts = [await (await s.ask("GET", address, headers=BROWSER)).text() for _ in range(20)]
+            assert len(set(texts)) == 1
+            assert kept.made <= 2, "anew only if two seconds have passed"
+            before = kept.made
+            await s.loop.act(lambda turn: s.loop.engine.insert(turn, config(WEB), [2]))
+            assert "0-2" in await (await s.ask("GET", address, headers=BROWSER)).text()
+            assert kept.made == before + 1
+
+    run(test)
+
+
+def test_what_is_kept_is_bounded_and_grows_old() -> None:
+    async def test() -> None:
+        log, kept = EventLog("b"), KeptPages()
+        assert kept.get("/a", log, ALL, 0.0, lambda: "one") == "one"
+        assert kept.get("/a", log, ALL, MOST_AGE_S / 2, lambda: "two") == "one"
+        assert kept.get("/a", log, ALL, MOST_AGE_S, lambda: "two") == "two"
+        for number in range(3 * MOST):
+            kept.get(f"/{number}", log, ALL, 1.0, lambda: "x")
+        assert len(log._waiting[ALL]) == MOST, "bells of what is dropped are gone, too"
+
+        def broken() -> str:
+            raise ValueError
+
+        with pytest.raises(ValueError):
+            kept.get("/broken", log, ALL, 1.0, broken)
+
+    asyncio.run(test())
+
+
+def test_a_bell_rings_once_until_it_is_armed_again() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            events = s.loop.events
+            mine, other = Bell(events, ("www", "prod", "web")), Bell(events, ("ads", None, None))
+            await create(s, making.config(), 1)
+            await mine.rung()
+            assert mine.has_rung and not other.has_rung
+            mine.arm()
+            assert not mine.has_rung
+            mine.close()
+            await s.loop.act(lambda turn: s.loop.engine.insert(turn, making.config(), [1]))
+            assert not mine.has_rung, "it is closed"
+            events.close()
+            await other.rung()
+            other.arm()
+            assert other.has_rung, "the end does not go away"
+
+    run(test)
