@@ -39,6 +39,9 @@ from scheduler.turn import Turn
 from thermos.clock import Now
 from thermos.errors import Bug
 
+#: What a task leaves of its offer may come back at once: the next one may be waiting for it.
+LEFT_OVER_S = 0.0
+
 
 class PlacementDesk:
     """Follows tasks: its groups hold those that are PENDING, its counts those that hold resources somewhere."""
@@ -143,7 +146,7 @@ class PlacementDesk:
         assigned = assignment.fill(task.assigned_task)
         info = task_info(assigned, assignment.allocation, self._settings.launch)
         states.change(turn, task.id, ScheduleStatus.ASSIGNED, details=Details(assigned=assigned))
-        turn.tell(LaunchTasks(assignment.offer.offer.id, (info,), self._settings.offers.filter_s))
+        turn.tell(LaunchTasks(assignment.offer.offer.id, (info,), LEFT_OVER_S))
         waited_ms = turn.now_ms - entered_at_ms(task, ScheduleStatus.PENDING)
         self._stats.tasks_assigned += 1
         self._stats.latency_s.observe(max(0, waited_ms) / 1000)

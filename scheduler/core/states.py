@@ -1,6 +1,9 @@
 """States of a task in the cluster, the sets that everybody asks for, and what Mesos' states mean here.
 
-Source: spec/scheduler.md §1.8, §2.5. DELETED is no stored state: it is where a task is that the store does not know.
+Source: spec/scheduler.md §1.8, §2.5. Mended: STAGING is what the master says of a task that was not heard of since its
+launch, so it is ASSIGNED still, and times out; STARTING never does.
+
+DELETED is no stored state: it is where a task is that the store does not know.
 """
 
 from __future__ import annotations
@@ -74,7 +77,7 @@ TRANSIENT: frozenset[ScheduleStatus] = frozenset({_S.ASSIGNED, _S.PREEMPTING, _S
 REPORTED_ALIVE: frozenset[ScheduleStatus] = frozenset({_S.ASSIGNED, _S.STARTING, _S.RUNNING})
 
 OF_MESOS: Mapping[TaskState, ScheduleStatus] = {
-    TaskState.STAGING: _S.STARTING,
+    TaskState.STAGING: _S.ASSIGNED,
     TaskState.STARTING: _S.STARTING,
     TaskState.RUNNING: _S.RUNNING,
     TaskState.FINISHED: _S.FINISHED,

@@ -197,4 +197,4 @@ def test_the_sets_are_those_of_the_specification() -> None:
 
 def test_every_state_of_mesos_means_something() -> None:
     assert set(OF_MESOS) == set(TaskState)
-    assert set(OF_MESOS.values()) == {S.STARTING, S.RUNNING, S.PARTITIONED, *TERMINAL}
+    assert set(OF_MESOS.values()) == {S.ASSIGNED, S.STARTING, S.RUNNING, S.PARTITIONED, *TERMINAL}
