@@ -132,7 +132,11 @@ class Scheduler:
         given = ApiSettings(
             hostname=self.settings.hostname,
             started_at=self.loop.now(),
-            service=ServiceSettings(cluster=self.settings.cluster, rules=self.settings.rules),
+            service=ServiceSettings(
+                cluster=self.settings.cluster,
+                rules=self.settings.rules,
+                max_update_failures=flags.max_update_instance_failures,
+            ),
             authenticator=self.authenticator,
             stop=self._end,
             web_url=lambda: self.web.url,

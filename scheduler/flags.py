@@ -45,7 +45,7 @@ def _flag(group: str, kind: Value, default: Any, words: str, *, shown: str = "")
 _NET, _MESOS, _STORE = "Identity and network", "Mesos", "Store and backups"
 _ADMISSION, _EXECUTOR, _PLACING = "Admission", "Executor", "Placing"
 _OFFERS, _LIFE, _RECONCILE = "Offers", "Life of tasks", "Reconciliation"
-_SECURITY = "Security"
+_SECURITY, _UPDATES = "Security", "Updates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +153,18 @@ class Flags:
     reconciliation_implicit_interval: float = _flag(_RECONCILE, DURATION, "60mins", "Between two of all tasks.")
     reconciliation_schedule_spread: float = _flag(_RECONCILE, DURATION, "30mins", "From explicit to implicit.")
 
+    max_update_instance_failures: int = _flag(
+        _UPDATES, COUNT, "20000", "Failures that the instances of an update may be allowed in all.")
+    enable_update_affinity: bool = _flag(
+        _UPDATES, TRUTH, "false", "An instance that is replaced starts again on its agent, if it wants no more.")
+    update_affinity_reservation_hold_time: float = _flag(
+        _UPDATES, DURATION, "3mins", "The agent is kept for it so long.")
+    sla_aware_kill_retry_min_delay: float = _flag(
+        _UPDATES, DURATION, "1mins", "An SLA policy that said no is asked again then, if nothing happened before.")
+    job_update_history_per_job_threshold: int = _flag(_UPDATES, COUNT, "10", "Ended updates of a job that are kept.")
+    job_update_history_pruning_threshold: float = _flag(_UPDATES, DURATION, "30days", "They are kept so long.")
+    job_update_history_pruning_interval: float = _flag(_UPDATES, DURATION, "15mins", "How often old ones are dropped.")
+
     http_authentication_mechanism: str = _flag(_SECURITY, AUTHENTICATION, "NONE", "Who changes something is asked.")
     shiro_ini_path: str | None = _flag(_SECURITY, PATH, None, "File of users and roles, with BASIC.")
     read_authentication: bool = _flag(_SECURITY, TRUTH, "false", "With BASIC: who only reads is asked, too.")
@@ -170,9 +182,7 @@ IGNORED: tuple[str, ...] = (
     "http_offer_set_timeout_ms", "http_offer_set_max_retries", "unavailability_threshold",
     "enable_preemptor", "preemption_delay", "preemption_slot_search_initial_delay", "preemption_slot_search_interval",
     "preemption_slot_hold_time", "preemption_reservation_max_batch_size", "preemption_slot_finder_modules",
-    "max_update_instance_failures", "enable_update_affinity", "update_affinity_reservation_hold_time",
-    "job_update_history_per_job_threshold", "job_update_history_pruning_interval",
-    "job_update_history_pruning_threshold", "sla_aware_action_max_batch_size", "sla_aware_kill_retry_min_delay",
+    "sla_aware_action_max_batch_size",
     "sla_aware_kill_retry_max_delay", "sla_coordinator_timeout", "max_parallel_coordinated_maintenance",
     "host_maintenance_polling_interval", "sla_stat_refresh_interval", "sla_prod_metrics", "sla_non_prod_metrics",
     "cron_timezone", "cron_scheduler_num_threads", "cron_scheduling_max_batch_size", "cron_start_initial_backoff",

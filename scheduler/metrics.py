@@ -15,6 +15,7 @@ from scheduler.auth import Authenticator
 from scheduler.core.explain import NO_EXECUTOR, NO_OFFERS, RESERVED
 from scheduler.core.resources import ResourceType
 from scheduler.core.states import ScheduleStatus
+from scheduler.core.update_model import UPDATE_ACTIVE, JobUpdateAction, JobUpdateStatus
 from scheduler.engine_stats import EngineStats
 from scheduler.event_log import EventLog
 from scheduler.lifecycle import LifecycleState
@@ -45,6 +46,7 @@ def families(loop: Loop, door: Authenticator, requests: RequestCounts, started_a
     yield from _self(loop)
     yield from _tasks(loop)
     yield from _placing(loop, stats)
+    yield from _updates(loop, stats)
     yield from _mesos(loop, stats, told["mesos"])
     yield from _store(loop, told)
     yield from _web(loop.events, door, requests)
@@ -104,6 +106,7 @@ def _sizes(tables: Tables) -> Families:
         "cron_jobs": len(tables.cron_jobs),
         "quotas": len(tables.quotas),
         "hosts": len(tables.hosts),
+        "updates": len(tables.updates),
         "answers": len(tables.answers),
     }
     yield _by("table", "stored", "gauge", "Entries of the tables in memory.", sizes)
@@ -160,6 +163,24 @@ def _placing(loop: Loop, stats: EngineStats) -> Families:
               stats.vetoes)  # fmt: skip
     yield _by("group", "veto_groups", "counter", "The same by whether they can change while the offer is there.",
               stats.veto_groups)  # fmt: skip
+
+
+# --- updates ---------------------------------------------------------------------------------------------------------
+
+
+def _updates(loop: Loop, stats: EngineStats) -> Families:
+    table = loop.engine.tables.updates
+    counts = {status.value: table.count(status) for status in sorted(UPDATE_ACTIVE)}
+    yield _by("status", "active_updates", "gauge", "Updates that go on, by status.", counts)
+    entered = {status.value: stats.update_transitions[status] for status in JobUpdateStatus}
+    yield _by("status", "update_transitions", "counter", "Times that an update came to a status.", entered)
+    actions = {action.value: stats.update_instance_transitions[action] for action in JobUpdateAction}
+    yield _by("action", "update_instance_transitions", "counter", "What became of instances in updates.", actions)
+    yield _count("update_errors", "Updates ended by internal errors.", stats.update_errors)
+    yield _count("updates_pruned", "Ended updates that were forgotten.", stats.updates_pruned)
+    asked, let = stats.sla_kill_attempts, stats.sla_kill_successes
+    kills = {"allowed": let, "refused": asked - let}
+    yield _by("answer", "update_sla_kills", "counter", "What SLA policies said to kills of updates.", kills)
 
 
 # --- Mesos -----------------------------------------------------------------------------------------------------------

@@ -29,11 +29,13 @@ from scheduler.core.reconcile import ReconciliationRules
 from scheduler.core.reschedule import FlappingRules
 from scheduler.core.tiers import BUILT_IN, Tiers, parse_tiers
 from scheduler.core.timeouts import TimeoutRules
+from scheduler.core.update_prune import UpdatePruneRules
 from scheduler.core.validation import Rules
 from scheduler.engine_settings import EngineSettings
 from scheduler.executor_settings import executors_of, parse_mount
 from scheduler.flags import Flags
 from scheduler.setting_files import read_json
+from scheduler.update_rules import UpdateRules
 from thermos.errors import UserError
 
 _CONTAINERS = {"MESOS": "mesos", "DOCKER": "docker"}
@@ -176,8 +178,24 @@ def _engine(flags: Flags, launch: LaunchSettings, hostname: str) -> EngineSettin
             most_per_job=flags.history_max_per_job_threshold,
             at_least_s=flags.history_min_retention_threshold,
         ),
+        updates=_updates(flags),
         scheduler_name=hostname,
         startup_delay_s=flags.max_reschedule_task_delay_on_startup,
+    )
+
+
+def _updates(flags: Flags) -> UpdateRules:
+    return UpdateRules(
+        affinity=flags.enable_update_affinity,
+        affinity_hold_s=flags.update_affinity_reservation_hold_time,
+        sla_retry_s=max(1.0, flags.sla_aware_kill_retry_min_delay),
+        sla_min_instances=flags.min_required_instances_for_sla_check,
+        sla_for_all_tiers=flags.sla_aware_kill_non_prod,
+        pruning=UpdatePruneRules(
+            keep_per_job=flags.job_update_history_per_job_threshold,
+            keep_ms=int(flags.job_update_history_pruning_threshold * 1000),
+            interval_s=max(1.0, flags.job_update_history_pruning_interval),
+        ),
     )
 
 

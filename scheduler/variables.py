@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from scheduler.api.requests import RequestCounts
+from scheduler.core.update_model import JobUpdateAction, JobUpdateStatus
 from scheduler.core.vetoes import VetoType
 from scheduler.engine_stats import EngineStats
 from scheduler.lifecycle import LifecycleState
@@ -44,6 +45,7 @@ def _all(loop: Loop, requests: RequestCounts, started_at: Now) -> Iterator[tuple
         yield f"scheduler_lifecycle_{state}", int(state is loop.lifecycle.state)
     yield from _tasks(loop)
     yield from _placing(loop, loop.engine.stats)
+    yield from _updates(loop.engine.stats)
     yield from _mesos(loop, loop.engine.stats)
     yield from _store(loop)
     yield from _web(requests)
@@ -80,6 +82,15 @@ def _placing(loop: Loop, stats: EngineStats) -> Iterator[tuple[str, Value]]:
         yield f"scheduling_veto_{name}", stats.vetoes[kind.name.lower()]
     for group in ("static", "dynamic", "mixed"):
         yield f"scheduling_veto_{group}", stats.veto_groups[group]
+
+
+def _updates(stats: EngineStats) -> Iterator[tuple[str, Value]]:
+    for status in JobUpdateStatus:
+        yield f"update_transition_{status}", stats.update_transitions[status]
+    for action in JobUpdateAction:
+        yield f"update_instance_transition_{action}", stats.update_instance_transitions[action]
+    yield "job_updates_pruned", stats.updates_pruned
+    yield "job_update_state_change_errors", stats.update_errors
 
 
 def _mesos(loop: Loop, stats: EngineStats) -> Iterator[tuple[str, Value]]:

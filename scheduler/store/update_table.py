@@ -84,6 +84,9 @@ class UpdateTable:
         """To be read only."""
         return self._entries.get(key)
 
+    def count(self, status: JobUpdateStatus) -> int:
+        return len(self._statuses.get(status, ()))
+
     def walk(self) -> Iterator[UpdateEntry]:
         """Everything, in the order in which it came."""
         return iter(self._entries.values())
