@@ -109,7 +109,7 @@ class ApiClient:
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
         """The answer of `POST /api/v1PATH`; it is done once, however often it has to be sent."""
-        return self._ask("POST", f"{API}{path}", json.dumps(body, ensure_ascii=False).encode())
+        return self._ask("POST", f"{API}{path}", json.dumps(body).encode())
 
     def pages(self, path: str, items: str, query: Mapping[str, str | int | None]) -> list[dict[str, Any]]:
         """All items of a list."""

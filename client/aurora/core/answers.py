@@ -28,7 +28,7 @@ def parse(document: object, kind: type[T]) -> T:
     """Raises RemoteError: that is no such answer."""
     try:
         return msgspec.convert(document, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise RemoteError(f"the scheduler's answer is not understood: {error}") from error
 
 

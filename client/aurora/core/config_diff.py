@@ -41,7 +41,8 @@ def _opened(data: object) -> object:
 
 def _lines(document: object) -> Iterator[str]:
     """JSON, but texts of several lines are shown line by line."""
-    for line in json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).splitlines():
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    for line in text.encode("utf-8", "backslashreplace").decode().split("\n"):  # a lone surrogate stays an escape
         first, *more = line.split("\\n") if "\\n" in line and "\\\\n" not in line else [line]
         yield first
         indent = " " * (len(line) - len(line.lstrip()) + 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -62,6 +63,25 @@ def test_a_reader_that_goes_away_is_silent(desk: Desk, fake: FakeScheduler) -> N
     script = f"{AURORA} job status {KEY} | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30, env=environment(desk))
     assert (done.stdout, done.stderr) == ("Active tasks (200):\n0\n", "")
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("utf-8", "€ \\ud800"), ("latin-1", "\\u20ac \\ud800")])
+def test_what_cannot_be_written_is_an_escape(desk: Desk, fake: FakeScheduler, encoding: str, text: str) -> None:
+    fake.on["GET", "/quota/www"] = lambda query: (200, {"role": "€ \ud800"})
+    done = subprocess.run(
+        [AURORA, "quota", "get", "-o", "json", "rz1/www"],
+        capture_output=True, timeout=30, env=environment(desk, PYTHONIOENCODING=encoding),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert f'"role": "{text}"' in done.stdout.decode(encoding)
+    assert json.loads(done.stdout.decode(encoding)) == {"role": "€ \ud800"}
+
+
+def test_closed_streams(desk: Desk, fake: FakeScheduler) -> None:
+    fake.add(WEB, 0)
+    script = f"{AURORA} job list rz1 >&-; echo $?; {AURORA} job list rz9 2>&-; echo $?"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30, env=environment(desk))
+    assert (done.stdout, done.stderr) == ("0\n6\n", "")
 
 
 def test_a_table_on_a_terminal(desk: Desk, fake: FakeScheduler) -> None:
