@@ -8,6 +8,7 @@ A verb's module has its click command as `command`; its decorator `client.aurora
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -158,4 +159,7 @@ def run(words: Sequence[str]) -> object:
 
 def main() -> NoReturn:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="backslashreplace")  # what can't be written is shown, also as JSON, as an escape
     sys.exit(guard("aurora", lambda: run(sys.argv[1:]), code_of))
