@@ -48,6 +48,12 @@ class Desk:
         (path / "web.aurora").write_text(CONFIG)
         self._environment = {**os.environ, "AURORA_CONFIG_ROOT": str(path), "HOME": str(path)}
 
+    def login(self, name: str) -> None:
+        """As this user, with the password `secret`, from now on."""
+        netrc = self.path / ".netrc"
+        netrc.write_text(f"machine 127.0.0.1 login {name} password secret\n")
+        netrc.chmod(0o600)
+
     async def start(self, *words: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             AURORA, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=self.path,
@@ -150,6 +156,26 @@ async def test_following_outlives_the_scheduler_and_its_end_is_not_the_job_s(mes
         done = await desk.end(following)
         assert (done.code, done.out.splitlines()[-1]) == (0, f"Job {key} finished")
         await second.forget()
+
+
+async def test_who_may(mesos: Target, tmp_path: Path) -> None:
+    key, users = "rz1/www/test/web", tmp_path / "users.ini"
+    users.write_text("[users]\nme = secret, web\nother = secret\n[roles]\nweb = thrift.AuroraSchedulerManager:*:www\n")
+    users.chmod(0o600)
+    flags = ("--http_authentication_mechanism=BASIC", f"--shiro_ini_path={users}")
+    async with SchedulerProcess(mesos, tmp_path / "store", *flags) as scheduler:
+        desk = Desk(tmp_path, scheduler.url)
+        assert await desk.well("job", "list", "rz1") == "", "everybody may look"
+        for login, words in ((None, "asks who you are"), ("other", "other may not do this: the permission ")):
+            if login is not None:
+                desk.login(login)
+            refused = await desk.aurora("job", "create", key, "web.aurora")
+            assert refused.code == 30
+            assert words in refused.err
+        desk.login("me")
+        assert "succeeded" in await desk.well("job", "create", "--wait-until", "RUNNING", key, "web.aurora")
+        assert "succeeded" in await desk.well("job", "killall", "--no-batching", key)
+        assert "Killed by me" in await desk.well("job", "status", key)
 
 
 async def _until_running(child: asyncio.subprocess.Process, *keys: str, times: int = 1) -> None:
