@@ -39,6 +39,11 @@ _STATES: Mapping[Timer, frozenset[ScheduleStatus]] = {
     Timer.DISOWN: AGENT_ASSIGNED,
 }
 
+#: The timers that a task in a state may have.
+_TIMERS: Mapping[ScheduleStatus, tuple[Timer, ...]] = {
+    status: tuple(timer for timer, states in _STATES.items() if status in states) for status in ScheduleStatus
+}
+
 
 class TaskTimers:
     """`penalty_of`: how long a THROTTLED task was to wait (milliseconds); asked after a start only."""
@@ -95,7 +100,7 @@ class TaskTimers:
         self._timers.set((task.id, Timer.DISOWN), now)
 
     def _forget(self, task: ScheduledTask) -> None:
-        for timer in Timer:
+        for timer in _TIMERS[task.status]:
             self._timers.cancel((task.id, timer))
         self._kill_pauses.pop(task.id, None)
 
