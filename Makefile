@@ -1,4 +1,5 @@
-# One command each: `make demo` runs a real task, `make test` runs the tests, `make check` is the fast gate,
+# One command each: `make demo` runs a cluster and a job on it, `make demo-thermos` one task without a cluster,
+# `make test` runs the tests, `make check` is the fast gate,
 # `make test-mesos` runs the conformance suite against the embedded and (if the kit is at hand) real Mesos,
 # `make executor` makes dist/thermos_executor, the one file that Mesos agents fetch.
 unexport PYTHONDONTWRITEBYTECODE
@@ -6,13 +7,16 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-mesos executor check lint types fast bench constraints clean
+.PHONY: demo demo-thermos test test-mesos executor check lint types fast bench constraints clean
 
 .venv/installed: pyproject.toml setup.py constraints.txt scripts/setup $(wildcard thermos/host/coordinator*.[ch])
 	@scripts/setup
 
 demo: .venv/installed
-	@scripts/demo
+	@$(BIN)/python scripts/demo
+
+demo-thermos: .venv/installed
+	@scripts/demo-thermos
 
 test: .venv/installed
 	@scripts/test $(ARGS)

@@ -48,7 +48,7 @@ Examples:
   aurora local up                          cluster rz1: 4 agents of 4 cores and 8 GB
   aurora local up --agents 6 --attributes 'rack:r{i};zone:east'
   aurora local up --cluster test --mesos-port auto --scheduler-port auto --observer-port auto
-  aurora job create rz1/www/test/webserver examples/webserver.aurora
+  aurora update start rz1/www/test/webserver examples/webserver.aurora
 
 \b
 What it starts is the thermos task aurora-local-CLUSTER (`thermos status`): Mesos,
@@ -205,7 +205,7 @@ def ready_lines(plan: LocalPlan) -> list[str]:
         f"  observer   {plan.observer_url}",
         f"  Mesos      {plan.master_url}",
         f"  logs       {plan.work_dir}/.logs",
-        f"  next       aurora job create {_next_words(plan)}",
+        f"  next       aurora update start {_next_words(plan)}",
         f"             aurora local status --cluster {plan.cluster}",
     ]
 

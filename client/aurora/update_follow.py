@@ -12,7 +12,7 @@ from typing import Protocol
 from client.api_client import ApiClient, is_missing
 from client.aurora.context import Context
 from client.aurora.core.update_lines import counts_line, instance_line, state_line, table_lines, waiting_line
-from client.aurora.core.updates import BACK, FORWARD, Event, InstanceEvent, Update
+from client.aurora.core.updates import BACK, ENDED, FORWARD, Event, InstanceEvent, Update
 from client.aurora.exits import Exit
 from client.aurora.update_watch import UpdateWatch, find_update
 from client.exits import echo_lines
@@ -133,7 +133,7 @@ class Lines:
     def _news(self, update: Update, states: int, instances: int) -> Iterable[str]:
         new: list[Event | InstanceEvent] = [*update.update_events[states:], *update.instance_events[instances:]]
         is_small = update.progress.total <= MOST_SINGLE
-        for event in sorted(new, key=lambda event: event.timestamp_ms):
+        for event in sorted(new, key=_order):
             if isinstance(event, Event):
                 yield state_line(event)
             elif is_small:
@@ -156,6 +156,13 @@ def progress_for(context: Context, job: str, from_start: bool) -> Progress:
     if context.json:
         return Silent()
     return Live(job, context.colours) if context.is_live else Lines(job, from_start)
+
+
+def _order(event: Event | InstanceEvent) -> tuple[int, int]:
+    """By time; of one moment an end comes last, any other state first."""
+    if isinstance(event, Event):
+        return event.timestamp_ms, 2 if event.status in ENDED else 0
+    return event.timestamp_ms, 1
 
 
 def _now_ms() -> int:

@@ -45,8 +45,5 @@ def command(context: Context, chosen: Chosen, config: str, binds: Sequence[str],
         return 0
     plan = parse(answer, Plan)
     tell_diff(context, plan.diff, populated(api, job))
-    if plan.batches:
-        context.echo("", *plan_lines(plan))
-    else:
-        context.echo("Job is unchanged by proposed update.")
+    context.echo(*(plan_lines(plan) if plan.batches else ["Job is unchanged by proposed update."]))
     return 0

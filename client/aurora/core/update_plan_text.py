@@ -62,7 +62,9 @@ def _row(number: int, batch: Batch) -> tuple[str, ...]:
     kinds = batch.kinds
     does = [f"{word} {count}" for word, count in
             (("add", kinds.add), ("replace", kinds.replace), ("remove", kinds.remove)) if count]  # fmt: skip
-    begins = "" if batch.begins_seconds is None else f"after {duration(batch.begins_seconds)}"
+    begins = ""
+    if batch.begins_seconds is not None:
+        begins = f"after {duration(batch.begins_seconds)}" if batch.begins_seconds else "at once"
     if batch.pauses_before:
         begins = f"{begins}, when you resume it".removeprefix(", ")
     return str(number), _ranges(batch.instances), ", ".join(does), str(batch.lowest_running), begins

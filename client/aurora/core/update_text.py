@@ -86,8 +86,8 @@ def info_lines(job: str, update: Update, now_ms: int) -> Iterator[str]:
     if update.instance_events:
         yield "Instance events:"
         for each in update.instance_events:
-            message = f" ({one_line(each.message)})" if each.message else ""
-            yield f"  Instance {each.instance_id} at {long_time(each.timestamp_ms / 1000)}: {one_line(each.action)}{message}"
+            when, message = long_time(each.timestamp_ms / 1000), f" ({one_line(each.message)})" if each.message else ""
+            yield f"  Instance {each.instance_id} at {when}: {one_line(each.action)}{message}"
     if update.metadata:
         yield "Metadata:"
         for pair in update.metadata:

@@ -139,8 +139,8 @@ class Update(Answer, frozen=True):
 
     @property
     def message(self) -> str:
-        """What was said when it came to its status."""
-        return (self.update_events[-1].message or "") if self.update_events else ""
+        """What was last said of a status that it came to: why it is paused, rolls back, failed."""
+        return next((event.message for event in reversed(self.update_events) if event.message), "")
 
 
 def parse_update(document: Mapping[str, Any]) -> Update:
