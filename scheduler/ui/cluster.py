@@ -12,11 +12,10 @@ from collections.abc import Iterable
 
 from scheduler.api.asked import Asked
 from scheduler.core.cluster_model import HostAttributes
-from scheduler.core.consumption import of_configs
 from scheduler.core.filters import MaintenanceMode
 from scheduler.core.host_offer import HostOffer
 from scheduler.core.model import ScheduledTask, TaskConfig
-from scheduler.core.resources import MILLI, NOTHING, Amount
+from scheduler.core.resources import MILLI, NOTHING, Amount, amount_of
 from scheduler.core.states import AGENT_ASSIGNED, ScheduleStatus
 from scheduler.service import cluster_queries, waiting_queries
 from scheduler.service.context import Context
@@ -49,12 +48,12 @@ def cluster(asked: Asked) -> ClusterView:
     if want.query:
         found = [host for host in found if _matches(host, want.query.lower())]
     page = cut(arrange(found, want, _HOST_ORDERS, "host"), want, here(asked.request, ("mode",)), len(hosts))
-    modes = Counter(host.mode.value for host in hosts.values())
+    modes = Counter(host.mode for host in hosts.values())
     return ClusterView(
         cluster=asked.settings.service.cluster,
         facts=_facts(asked),
         tasks=task_counts(context),
-        modes=tuple((each.value, modes[each.value]) for each in MaintenanceMode if modes[each.value]),
+        modes=tuple((each.value, modes[each]) for each in MaintenanceMode if modes[each]),
         mode=mode,
         hosts=page.with_rows(_host_rows(asked, page.rows)),
         samples=asked.request.app[SAMPLES].kept(),
@@ -116,9 +115,13 @@ def _host_row(
 
 
 def _used(configs: Iterable[TaskConfig]) -> Amount:
+    """Tasks of one configuration share the object."""
+    counts: dict[int, list[TaskConfig]] = {}
+    for config in configs:
+        counts.setdefault(id(config), []).append(config)
     total = NOTHING
-    for amount in of_configs(configs, lambda config: config.production).values():
-        total = total.plus(amount)
+    for alike in counts.values():
+        total = total.plus(amount_of(alike[0].resources).times(len(alike)))
     return total
 
 

@@ -16,16 +16,21 @@ from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_model import UPDATE_ACTIVE, JobUpdateQuery
 from scheduler.service import job_queries
 from scheduler.service.context import Context
-from scheduler.service.job_queries import FAILED, FINISHED, PENDING, WORKING, JobStats, JobSummary
+from scheduler.service.job_queries import FAILED, FINISHED, PENDING, WORKING, JobStats, JobSummary, RoleSummary
 from scheduler.ui.core.listing import Order, arrange, cut
 from scheduler.ui.core.views import HomeView, RoleRow, RoleView
 from scheduler.ui.wanted import here, wanted
 from web.asking import Problem, shorten
 
+#: What is sorted before tasks are counted, of the roles of the page alone.
+_SUMMARY_ORDERS: dict[str, Order[RoleSummary]] = {
+    "role": Order(lambda known: known.role),
+    "jobs": Order(lambda known: known.job_count, descending=True),
+    "crons": Order(lambda known: known.cron_job_count, descending=True),
+}
+
+#: What needs all counts.
 _ROLE_ORDERS: dict[str, Order[RoleRow]] = {
-    "role": Order(lambda row: row.role),
-    "jobs": Order(lambda row: row.jobs, descending=True),
-    "crons": Order(lambda row: row.cron_jobs, descending=True),
     "pending": Order(lambda row: row.stats.pending_task_count, descending=True),
     "active": Order(lambda row: row.stats.active_task_count, descending=True),
     "finished": Order(lambda row: row.stats.finished_task_count, descending=True),
@@ -44,17 +49,19 @@ _JOB_ORDERS: dict[str, Order[JobSummary]] = {
 
 
 def home(asked: Asked) -> HomeView:
-    context, want = asked.context, wanted(asked.request, _ROLE_ORDERS)
-    tables = context.tables
+    context, want = asked.context, wanted(asked.request, (*_SUMMARY_ORDERS, *_ROLE_ORDERS))
+    tables, address = context.tables, here(asked.request)
     known = job_queries.roles(context).roles
     found = [each for each in known if want.query.lower() in each.role.lower()]
-    rows = [
-        RoleRow(each.role, each.job_count, each.cron_job_count, _stats(context, tables.tasks.jobs(each.role)))
-        for each in found
-    ]
+    if want.sort in _ROLE_ORDERS:
+        rows = arrange((_role(context, each) for each in found), want, _ROLE_ORDERS, want.sort)
+        page = cut(rows, want, address, len(known))
+    else:
+        names = cut(arrange(found, want, _SUMMARY_ORDERS, "role"), want, address, len(known))
+        page = names.with_rows(_role(context, each) for each in names.rows)
     return HomeView(
         cluster=asked.settings.service.cluster,
-        roles=cut(arrange(rows, want, _ROLE_ORDERS, "role"), want, here(asked.request), len(known)),
+        roles=page,
         tasks=task_counts(context),
         updating=len(tables.updates.page(JobUpdateQuery(update_statuses=UPDATE_ACTIVE))),
         connected=context.engine.is_registered,
@@ -66,6 +73,11 @@ def task_counts(context: Context) -> tuple[tuple[ScheduleStatus, int], ...]:
     """How many tasks are in which state; those without any are left out."""
     counts = ((status, context.tables.tasks.count(status)) for status in ScheduleStatus)
     return tuple((status, count) for status, count in counts if count)
+
+
+def _role(context: Context, known: RoleSummary) -> RoleRow:
+    stats = _stats(context, context.tables.tasks.jobs(known.role))
+    return RoleRow(known.role, known.job_count, known.cron_job_count, stats)
 
 
 def _stats(context: Context, keys: Iterable[JobKey]) -> JobStats:

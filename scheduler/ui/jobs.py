@@ -65,8 +65,8 @@ def job(asked: Asked) -> JobView:
         configs=tuple(rows[:MOST_GROUPS]),
         groups_left_out=max(0, len(rows) - MOST_GROUPS),
         schedule=_schedule(context, key),
-        updates=tuple(update_row(each) for each in entries),
-        active_update=update_row(active) if active is not None else None,
+        updates=tuple(update_row(context, each) for each in entries),
+        active_update=update_row(context, active) if active is not None else None,
         at=asked.loop.now().wall,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -19,32 +20,56 @@ MOST, LONGEST = 200, 1_000_000
 #: Seconds after which a page is made anew although nothing has happened: not everything has events.
 MOST_AGE_S = 2.0
 
+#: A look that takes longer than this is not taken anew before it has been shown for many times as long, whatever
+#: happens: why a task waits on ten thousand hosts is no small question. Open pages ask again by themselves.
+SLOW_S, SHARE = 0.05, 10
+
+
+V = TypeVar("V")
+
 
 class _Kept(Struct, frozen=True):
     html: str
     made_at: float
+    rests_until: float
     bell: Bell
+
+    def serves(self, now: float) -> bool:
+        return now < self.rests_until or (not self.bell.has_rung and now - self.made_at < MOST_AGE_S)
 
 
 class KeptPages:
     """By address."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: monotonic."""
+        self._clock = clock
         self._pages: OrderedDict[str, _Kept] = OrderedDict()
         self.made = 0
 
-    def get(self, address: str, events: EventLog, wish: Wish, now: float, make: Callable[[], str]) -> str:
-        """`wish`: what the page is about. `now`: monotonic. Raises what `make` raises."""
+    def get(self, address: str, events: EventLog, wish: Wish, look: Callable[[], V], show: Callable[[V], str]) -> str:
+        """`wish`: what the page is about. Raises what `look` and `show` raise."""
         known = self._pages.get(address)
-        if known is not None and not known.bell.has_rung and now - known.made_at < MOST_AGE_S:
+        now = self._clock()
+        if known is not None and known.serves(now):
             return known.html
-        html = make()
+        bell = Bell(events, wish)  # what happens from here on is not in it
+        try:
+            found = look()
+            took = self._clock() - now
+            html = show(found)
+        except Exception:
+            bell.close()
+            raise
         self.made += 1
         self._drop(address)
         if len(html) <= LONGEST:
-            self._pages[address] = _Kept(html, now, Bell(events, wish))
+            rests = SHARE * took if took > SLOW_S else 0.0
+            self._pages[address] = _Kept(html, now, now + rests, bell)
             if len(self._pages) > MOST:
                 self._drop(next(iter(self._pages)))
+        else:
+            bell.close()
         return html
 
     def _drop(self, address: str) -> None:

@@ -36,12 +36,15 @@ def page(make: Callable[[Asked], View]) -> RawHandler:
         loop = request.app[LOOP]
         address = request.rel_url.raw_path_qs
 
-        def html() -> str:
-            return render(loop.read(lambda: make(asked)), fragment=fragment)
+        def look() -> View:
+            return loop.read(lambda: make(asked))
+
+        def show(view: View) -> str:
+            return render(view, fragment=fragment)
 
         if len(address) > LONGEST_ADDRESS:
-            return _html(html())
-        return _html(request.app[KEPT].get(address, loop.events, _wish_of(request), loop.now().mono, html))
+            return _html(show(look()))
+        return _html(request.app[KEPT].get(address, loop.events, _wish_of(request), look, show))
 
     return handle
 

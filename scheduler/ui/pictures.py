@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -9,10 +10,11 @@ from markupsafe import Markup
 from scheduler.core.model import JobKey
 from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_model import JobUpdateStatus
+from scheduler.core.update_view import Stage
 from scheduler.service.job_queries import JobStats
 from scheduler.ui import links
 from scheduler.ui.core.samples import KINDS, Sample
-from scheduler.ui.core.update_grid import WORDS, Band, Cell, CellState
+from scheduler.ui.core.update_grid import WORDS, Band, Cell
 from scheduler.ui.core.views import Measure
 from web.core.charts import level_bar, parts_bar
 from web.core.squares import Square, squares
@@ -61,7 +63,7 @@ def statuses_bar(statuses: Sequence[tuple[ScheduleStatus, int]]) -> Markup:
 
 
 def progress_bar(done: int, total: int) -> Markup:
-    return parts_bar(f"{done} of {total}", (("c-done", done), ("c-waiting", total - done)), width=160)
+    return parts_bar(f"{done} of {total}", (("c-updated", done), ("c-untouched", total - done)), width=160)
 
 
 def measure_bar(name: str, measure: Measure) -> Markup | None:
@@ -120,31 +122,34 @@ def placed_words(samples: Sequence[Sample]) -> str:
 
 # --- updates ---------------------------------------------------------------------------------------------------------
 
-CELL_LAYERS = tuple((f"c-{state.value}", WORDS[state]) for state in CellState)
-
 #: From below to above: what is done first.
 _FROM_BELOW = (
-    CellState.DONE, CellState.ROLLED_BACK, CellState.ROLLING_BACK, CellState.WORKING, CellState.FAILED,
-    CellState.WAITING,
+    Stage.UPDATED, Stage.ROLLED_BACK, Stage.ROLLING_BACK, Stage.UPDATING, Stage.UPDATE_FAILED, Stage.ROLLBACK_FAILED,
+    Stage.UNTOUCHED,
 )  # fmt: skip
+assert set(_FROM_BELOW) == set(Stage), "every stage has a layer"
+
+
+def stage_class(stage: Stage) -> str:
+    return f"c-{stage.value.lower().replace('_', '-')}"
 
 
 def cells(title: str, things: Sequence[Cell], job: JobKey, width: float = 720) -> Markup:
+    base = links.job(job)
     found = [
-        Square(f"c-{cell.state.value} k-{cell.kind}", cell.words, links.instance_of(job, cell.instance))
-        for cell in things
+        Square(f"{stage_class(cell.stage)} k-{cell.kind}", cell.words, f"{base}/{cell.instance}") for cell in things
     ]
     return squares(title, found, width)
 
 
 def timeline(bands: Sequence[Band], *, is_over: bool) -> Markup:
-    order = {state: index for index, state in enumerate(CellState)}
-    layers = [(f"c-{state.value}", WORDS[state]) for state in _FROM_BELOW]
-    points = [(band.at, [band.counts[order[state]] for state in _FROM_BELOW]) for band in bands]
+    order = {stage: index for index, stage in enumerate(Stage)}
+    layers = [(stage_class(stage), WORDS[stage]) for stage in _FROM_BELOW]
+    points = [(band.at, [band.counts[order[stage]] for stage in _FROM_BELOW]) for band in bands]
     return stack_chart("Instances over time", layers, points, steps=True, end="end" if is_over else "now")
 
 
 def cell_counts(things: Sequence[Cell]) -> list[tuple[str, str, int]]:
     """(class, words, how many), without those of which there are none."""
-    found = [(state, sum(cell.state is state for cell in things)) for state in CellState]
-    return [(f"c-{state.value}", WORDS[state], count) for state, count in found if count]
+    counts = Counter(cell.stage for cell in things)
+    return [(stage_class(stage), WORDS[stage], counts[stage]) for stage in Stage if counts[stage]]

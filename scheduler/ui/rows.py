@@ -6,12 +6,10 @@ from collections.abc import Iterable
 
 from scheduler.core.model import ScheduledTask, TaskConfig, TaskEvent
 from scheduler.core.states import TERMINAL, ScheduleStatus
-from scheduler.core.update_model import JobUpdateAction, JobUpdateStatus
 from scheduler.service.context import Context
 from scheduler.service.task_queries import pending_reason
 from scheduler.store.update_table import UpdateEntry
 from scheduler.ui.core.config_text import config_text, facts_of, ranges_words, resources_of
-from scheduler.ui.core.update_grid import CellState, cells_of
 from scheduler.ui.core.views import ConfigRow, Event, TaskRow, UpdateRow
 from web.format import segment
 
@@ -77,34 +75,15 @@ def config_row(context: Context, config: TaskConfig, instances: Iterable[tuple[i
     )
 
 
-def update_row(entry: UpdateEntry) -> UpdateRow:
-    """`done`: instances that are as they shall be on the way that the update goes."""
+def update_row(context: Context, entry: UpdateEntry) -> UpdateRow:
     summary, state = entry.update.summary, entry.state
-    cells = [cell for group in cells_of(entry.update.instructions, entry.instance_events) for cell in group]
-    wanted = {CellState.ROLLED_BACK} if _went_back(state.status, entry) else {CellState.DONE}
+    done, total = context.engine.updates.done(entry)
     return UpdateRow(
         key=summary.key,
         user=summary.user,
         status=state.status,
         created=state.created_timestamp_ms / 1000,
         modified=state.last_modified_timestamp_ms / 1000,
-        done=sum(cell.state in wanted for cell in cells),
-        total=len(cells),
+        done=done,
+        total=total,
     )
-
-
-_BACK = frozenset(
-    {
-        JobUpdateStatus.ROLLING_BACK,
-        JobUpdateStatus.ROLLED_BACK,
-        JobUpdateStatus.ROLL_BACK_PAUSED,
-        JobUpdateStatus.ROLL_BACK_AWAITING_PULSE,
-    }
-)
-
-
-def _went_back(status: JobUpdateStatus, entry: UpdateEntry) -> bool:
-    if status in _BACK:
-        return True
-    last = entry.instance_events[-1].action if entry.instance_events else None
-    return last in (JobUpdateAction.INSTANCE_ROLLED_BACK, JobUpdateAction.INSTANCE_ROLLBACK_FAILED)

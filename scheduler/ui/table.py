@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from scheduler.api.asked import LOOP
 from scheduler.api.routes import HTML, SSE, Route, Way, word
 from scheduler.ui import cluster, instances, job_lists, jobs, links, updates
 from scheduler.ui.core.samples import Samples
@@ -54,7 +55,8 @@ PAGES: tuple[Route, ...] = (
 
 def prepare(app: web.Application) -> None:
     """What handlers of pages find in the app. The loop has to be there already."""
-    app[KEPT] = KeptPages()
+    loop = app[LOOP]
+    app[KEPT] = KeptPages(lambda: loop.now().mono)
     app[SAMPLES] = Samples()
     app[STREAMS] = OpenStreams()
     app.cleanup_ctx.append(sampling)

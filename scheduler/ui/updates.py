@@ -6,13 +6,11 @@ Source: spec/scheduler.md §4, §10.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 from scheduler.api.asked import Asked
-from scheduler.core.model import JobKey, ScheduledTask
+from scheduler.core.model import TaskConfig
 from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_diff import same
-from scheduler.core.update_machine import step
 from scheduler.core.update_model import (
     UPDATE_ACTIVE,
     UPDATE_ENDED,
@@ -21,8 +19,6 @@ from scheduler.core.update_model import (
     JobUpdateKey,
     JobUpdateQuery,
 )
-from scheduler.core.update_progress import progress_of
-from scheduler.core.update_pulse import pulse_after_restart
 from scheduler.service.context import Context
 from scheduler.store.task_query import TaskQuery
 from scheduler.store.update_table import UpdateEntry
@@ -42,14 +38,16 @@ from scheduler.ui.core.views import (
 from scheduler.ui.rows import LONGEST_NOTE, config_row, update_row
 from scheduler.ui.wanted import here, wanted
 from web.asking import Problem, integer, shorten
+from web.core.squares import MOST_LINKED
 
 #: Active updates on the list; batches of the grid; configurations that are compared.
-MOST_ACTIVE, MOST_BATCHES, MOST_BEFORES = 100, 200, 50
+MOST_ACTIVE, MOST_BATCHES, MOST_BEFORES = 100, 60, 50
 
 
 def updates(asked: Asked) -> UpdatesView:
     """Those that go on, and those that have ended, the last changed first."""
-    table, want = asked.context.tables.updates, wanted(asked.request, ())
+    context, want = asked.context, wanted(asked.request, ())
+    table = context.tables.updates
     active = table.page(JobUpdateQuery(update_statuses=UPDATE_ACTIVE))
     ended = table.page(JobUpdateQuery(update_statuses=UPDATE_ENDED))
     known = len(ended)
@@ -58,9 +56,9 @@ def updates(asked: Asked) -> UpdatesView:
         ended = [entry for entry in ended if _matches(entry, want.query)]
     page: Listing[UpdateEntry] = cut(ended, want, here(asked.request), known)
     return UpdatesView(
-        active=tuple(update_row(entry) for entry in active[:MOST_ACTIVE]),
+        active=tuple(update_row(context, entry) for entry in active[:MOST_ACTIVE]),
         active_left_out=max(0, len(active) - MOST_ACTIVE),
-        ended=page.with_rows(update_row(entry) for entry in page.rows),
+        ended=page.with_rows(update_row(context, entry) for entry in page.rows),
         at=asked.loop.now().wall,
     )
 
@@ -80,8 +78,9 @@ def update(asked: Asked) -> UpdateView:
     """By its id, or `active`. Raises Problem when there is none."""
     context, entry = asked.context, _find(asked)
     instructions, now = entry.update.instructions, asked.loop.now()
-    row = update_row(entry)
-    groups = cells_of(instructions, entry.instance_events)
+    row = update_row(context, entry)
+    groups = cells_of(context.engine.updates.progress(entry))
+    cells = cells_by_instance(groups)
     is_over = row.status in UPDATE_ENDED
     begin, end = row.created, row.modified if is_over else now.wall
     befores = tuple(_config(context, each) for each in instructions.initial_state[:MOST_BEFORES])
@@ -91,16 +90,20 @@ def update(asked: Asked) -> UpdateView:
         row=row,
         title=title_of(row.status),
         is_over=is_over,
-        cells=cells_by_instance(groups),
-        batches=groups if 1 < len(groups) <= MOST_BATCHES else (),
-        bands=bands_of(row.total, begin, entry.instance_events, end),
+        cells=cells,
+        batches=groups if 1 < len(groups) <= MOST_BATCHES and len(cells) <= MOST_LINKED else (),
+        batch_count=len(groups),
+        bands=bands_of(len(cells), begin, entry.instance_events, end),
         events=tuple(
             Event(e.timestamp_ms / 1000, e.status, (e.message or "")[:LONGEST_NOTE], e.user or "") for e in entry.events
         ),
         instance_events=_instance_events(asked, entry.instance_events),
         settings=tuple(settings_words(instructions.settings)),
         metadata=tuple((each.key, each.value) for each in entry.update.summary.metadata),
-        waits=() if is_over else _waits(context, entry, int(now.wall * 1000)),
+        waits=tuple(
+            WaitRow(each.instance, each.text, each.since_ms / 1000, (each.until_ms or 0) / 1000)
+            for each in context.engine.updates.waits_for(entry, now)
+        ),
         health=_health(context, entry),
         befores=befores,
         after=after,
@@ -138,25 +141,6 @@ def _instance_events(asked: Asked, events: list[JobInstanceUpdateEvent]) -> List
     )
 
 
-# --- what it waits for -----------------------------------------------------------------------------------------------
-
-
-def _waits(context: Context, entry: UpdateEntry, now_ms: int) -> tuple[WaitRow, ...]:
-    """As the next step of the update would say."""
-    job = entry.update.summary.key.job
-    progress = progress_of(entry.update, entry.events, entry.instance_events)
-
-    def look(instance: int) -> list[ScheduledTask]:
-        query = TaskQuery(job_keys=frozenset({job}), instance_ids=frozenset({instance}))
-        return list(context.tables.tasks.select(query))
-
-    decision = step(progress, look, pulse_after_restart(progress), now_ms)
-    return tuple(
-        WaitRow(each.instance, each.text, each.since_ms / 1000, (each.until_ms or 0) / 1000)
-        for each in decision.waits_for
-    )
-
-
 # --- old against new -------------------------------------------------------------------------------------------------
 
 
@@ -169,20 +153,19 @@ def _health(context: Context, entry: UpdateEntry) -> tuple[HealthRow, ...]:
     sides = {True: Counter[ScheduleStatus](), False: Counter[ScheduleStatus]()}
     failed = {True: 0, False: 0}
     known: dict[int, bool] = {}
-    for task in _tasks(context, job):
-        config = task.config
-        is_new = known.get(id(config))
-        if is_new is None:
-            is_new = known[id(config)] = same(config, desired.task)
-        if task.is_active:
-            sides[is_new][task.status] += 1
-        elif task.status is ScheduleStatus.FAILED and task.task_events[-1].timestamp >= began_ms:
-            failed[is_new] += 1
-    return tuple(_side(words, sides[is_new], failed[is_new]) for words, is_new in (("New", True), ("Old", False)))
 
+    def is_new(config: TaskConfig) -> bool:
+        """Tasks of one configuration share the object."""
+        if id(config) not in known:
+            known[id(config)] = same(config, desired.task)
+        return known[id(config)]
 
-def _tasks(context: Context, job: JobKey) -> Iterable[ScheduledTask]:
-    return context.tables.tasks.select(TaskQuery(job_keys=frozenset({job})))
+    tasks = context.tables.tasks
+    for task in tasks.active_of_job(job):
+        sides[is_new(task.config)][task.status] += 1
+    for task in tasks.select(TaskQuery(job_keys=frozenset({job}), statuses=frozenset({ScheduleStatus.FAILED}))):
+        failed[is_new(task.config)] += task.task_events[-1].timestamp >= began_ms
+    return tuple(_side(words, sides[side], failed[side]) for words, side in (("New", True), ("Old", False)))
 
 
 def _side(words: str, statuses: Counter[ScheduleStatus], failed: int) -> HealthRow:

@@ -229,13 +229,14 @@ class InstanceEvent:
 
 @dataclass(frozen=True, slots=True)
 class UpdateView:
-    """`batches`: groups of cells in the order in which they are taken, if there are batches."""
+    """`batches`: groups of cells in the order in which they are taken, if there are batches, and not too many."""
 
     row: UpdateRow
     title: str
     is_over: bool
     cells: tuple[Cell, ...]
     batches: tuple[tuple[Cell, ...], ...]
+    batch_count: int
     bands: tuple[Band, ...]
     events: tuple[Event, ...]
     instance_events: Listing[InstanceEvent]

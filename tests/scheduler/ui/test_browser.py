@@ -75,7 +75,7 @@ def test_an_update_is_seen_from_its_start_until_it_is_rolled_back(page: Page, si
     banner.get_by_role("link", name="Update in progress").click()
     connected(page)
     page.evaluate("window.sameDocument = true")
-    expect(page.locator("#instances .c-waiting.square")).to_have_count(4)
+    expect(page.locator("#instances .c-untouched.square")).to_have_count(4)
 
     async def fail(s: Served) -> None:
         await story[0].instances(_A.INSTANCE_UPDATING, 0, 1)
@@ -85,7 +85,7 @@ def test_an_update_is_seen_from_its_start_until_it_is_rolled_back(page: Page, si
 
     site.do(fail)
     expect(page.get_by_role("heading", level=1)).to_have_text("Update is rolling back", timeout=PATIENCE_MS)
-    expect(page.locator("#instances .c-failed.square")).to_have_count(1)
+    expect(page.locator("#instances .c-update-failed.square")).to_have_count(1)
     expect(page.locator("#history")).to_contain_text("Latest failure: instance 0 exited.")
 
     async def end(s: Served) -> None:

@@ -11,7 +11,7 @@ from aiohttp import ClientResponse
 
 from scheduler.event_log import Bell, EventLog
 from scheduler.ui import stream
-from scheduler.ui.kept import MOST, MOST_AGE_S, KeptPages
+from scheduler.ui.kept import LONGEST, MOST, MOST_AGE_S, KeptPages
 from scheduler.ui.pages import KEPT
 from tests.scheduler.api.served import Served, run, serving
 from tests.scheduler.core import making
@@ -129,21 +129,41 @@ def test_a_page_is_made_once_until_something_happens_to_what_it_shows() -> None:
 
 def test_what_is_kept_is_bounded_and_grows_old() -> None:
     async def test() -> None:
-        log, kept = EventLog("b"), KeptPages()
-        assert kept.get("/a", log, ALL, 0.0, lambda: "one") == "one"
-        assert kept.get("/a", log, ALL, MOST_AGE_S / 2, lambda: "two") == "one"
-        assert kept.get("/a", log, ALL, MOST_AGE_S, lambda: "two") == "two"
+        clock = [0.0]
+        log, kept = EventLog("b"), KeptPages(lambda: clock[0])
+        assert kept.get("/a", log, ALL, lambda: "one", str) == "one"
+        clock[0] = MOST_AGE_S / 2
+        assert kept.get("/a", log, ALL, lambda: "two", str) == "one"
+        clock[0] = MOST_AGE_S
+        assert kept.get("/a", log, ALL, lambda: "two", str) == "two"
         for number in range(3 * MOST):
-            kept.get(f"/{number}", log, ALL, 1.0, lambda: "x")
-        assert len(log._waiting[ALL]) == MOST, "bells of what is dropped are gone, too"
-
-        def broken() -> str:
-            raise ValueError
-
-        with pytest.raises(ValueError):
-            kept.get("/broken", log, ALL, 1.0, broken)
+            kept.get(f"/{number}", log, ALL, lambda: "x", str)
+        kept.get("/long", log, ALL, lambda: "x" * (LONGEST + 1), str)
+        with pytest.raises(ZeroDivisionError):
+            kept.get("/broken", log, ALL, lambda: str(1 // 0), str)
+        assert len(log._waiting[ALL]) == MOST, "bells of what is not kept are gone, too"
 
     asyncio.run(test())
+
+
+def test_a_slow_page_is_not_made_at_every_word() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            clock, made = [0.0], []
+
+            def slow() -> str:
+                clock[0] += 0.25
+                made.append(clock[0])
+                return f"page {len(made)}"
+
+            kept = KeptPages(lambda: clock[0])
+            for _ in range(100):
+                await s.loop.act(lambda turn: s.loop.engine.insert(turn, making.config(), [len(s.tables.tasks)]))
+                kept.get("/slow", s.loop.events, ALL, slow, str)
+                clock[0] += 0.1
+            assert len(made) <= 5, "a tenth of the time goes into it at most"
+
+    run(test)
 
 
 def test_a_bell_rings_once_until_it_is_armed_again() -> None:

@@ -215,7 +215,7 @@ def test_the_update_page_tells_everything() -> None:
             text = text_of(await html(s, f"/scheduler/{BIG}/update/active"))
             for words in (
                 "Update in progress", "14 of 60 (23 %)", "in 8 batches", "What it waits for", "instance 14",
-                "not begun (44)", "in the works (2)", "updated (14)", "New against old", "60 of 60 running",
+                "untouched (44)", "updating (2)", "updated (14)", "New against old", "60 of 60 running",
                 "Batch size 8", "version 8", "INSTANCE UPDATING", "1 to 25 of 30",
             ):  # fmt: skip
                 assert words in text, words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from msgspec import structs
 
 from scheduler.core.model import (
@@ -16,24 +18,30 @@ from scheduler.core.model import (
     PartitionPolicy,
     PercentageSlaPolicy,
     SlaPolicy,
+    TaskConfig,
 )
 from scheduler.core.states import ACTIVE, ScheduleStatus
-from scheduler.core.update_diff import diff_instances, instructions_of
+from scheduler.core.update_diff import InstanceDiff, diff_instances, instructions_of
 from scheduler.core.update_model import (
     BatchStrategy,
     JobInstanceUpdateEvent,
+    JobUpdate,
     JobUpdateAction,
+    JobUpdateKey,
     JobUpdateSettings,
+    JobUpdateSummary,
     QueueStrategy,
     UpdateStrategy,
     VarBatchStrategy,
 )
+from scheduler.core.update_progress import progress_of
+from scheduler.core.update_view import Stage
 from scheduler.ui import links
 from scheduler.ui.core import config_text
 from scheduler.ui.core.here import Here
 from scheduler.ui.core.listing import Order, Wanted, arrange, cut
 from scheduler.ui.core.samples import KINDS, Samples
-from scheduler.ui.core.update_grid import CellState, bands_of, cells_by_instance, cells_of
+from scheduler.ui.core.update_grid import Cell, bands_of, cells_by_instance, cells_of
 from scheduler.ui.core.update_words import settings_words
 from tests.scheduler.core import making
 from tests.scheduler.ui.world import WEB, config
@@ -130,32 +138,44 @@ BATCHES = settings(UpdateStrategy(batch_strategy=BatchStrategy(group_size=2)))
 QUEUE = settings(UpdateStrategy(queue_strategy=QueueStrategy(group_size=2)))
 
 
+def cells(
+    diff: InstanceDiff,
+    current: Mapping[int, TaskConfig],
+    wanted: TaskConfig,
+    how: JobUpdateSettings,
+    events: Sequence[JobInstanceUpdateEvent],
+) -> tuple[tuple[Cell, ...], ...]:
+    summary = JobUpdateSummary(key=JobUpdateKey(job=WEB, id="u"), user="jane")
+    update = JobUpdate(summary=summary, instructions=instructions_of(diff, current, wanted, how))
+    return cells_of(progress_of(update, (), events))
+
+
 def test_the_grid_shows_where_every_instance_stands() -> None:
     current = dict.fromkeys(range(4), config(WEB, "1"))
     diff = diff_instances(current, config(WEB, "2"), 3)
     events = [event(0, _A.INSTANCE_UPDATING, 1), event(1, _A.INSTANCE_UPDATING, 1), event(0, _A.INSTANCE_UPDATED, 2),
               event(1, _A.INSTANCE_UPDATE_FAILED, 3)]  # fmt: skip
-    groups = cells_of(instructions_of(diff, current, config(WEB, "2"), BATCHES), events)
+    groups = cells(diff, current, config(WEB, "2"), BATCHES, events)
     assert [[cell.instance for cell in group] for group in groups] == [[0, 1], [2, 3]]
-    cells = cells_by_instance(groups)
-    assert [cell.state for cell in cells] == [CellState.DONE, CellState.FAILED, CellState.WAITING, CellState.WAITING]
-    assert [cell.kind for cell in cells] == ["change", "change", "change", "remove"]
-    assert cells[3].words == "instance 3: not begun"
-    queued = cells_of(instructions_of(diff, current, config(WEB, "2"), QUEUE), events)
+    found = cells_by_instance(groups)
+    assert [cell.stage for cell in found] == [Stage.UPDATED, Stage.UPDATE_FAILED, Stage.UNTOUCHED, Stage.UNTOUCHED]
+    assert [cell.kind for cell in found] == ["change", "change", "change", "remove"]
+    assert found[3].words == "instance 3: untouched"
+    queued = cells(diff, current, config(WEB, "2"), QUEUE, events)
     assert len(queued) == 1, "a queue has no batches"
     grown = diff_instances(current, config(WEB, "1"), 6)
-    added = cells_of(instructions_of(grown, current, config(WEB, "1"), QUEUE), [])
+    added = cells(grown, current, config(WEB, "1"), QUEUE, [])
     assert [cell.kind for cell in added[0]] == ["add", "add"]
 
 
 def test_the_timeline_is_bounded_and_ends_as_the_update_does() -> None:
     events = [event(n // 2, _A.INSTANCE_UPDATED if n % 2 else _A.INSTANCE_UPDATING, 10 + n / 100) for n in range(8_000)]
     bands = bands_of(4_000, 10.0, events, 100.0)
-    order = list(CellState)
+    order = list(Stage)
     assert len(bands) <= 202
     assert bands[0].at == 10.0 and bands[-1].at == 100.0
     assert all(sum(band.counts) == 4_000 for band in bands)
-    assert bands[-1].counts[order.index(CellState.DONE)] == 4_000
+    assert bands[-1].counts[order.index(Stage.UPDATED)] == 4_000
     assert [band.at for band in bands] == sorted(band.at for band in bands)
 
 
