@@ -132,6 +132,8 @@ class Flags:
     offer_order: tuple[OfferOrder, ...] = _flag(
         _OFFERS, OFFER_ORDER, "RANDOM", "Which is tried first: CPU, DISK, MEMORY, REVOCABLE_CPU, RANDOM.")
     offer_static_ban_cache_max_size: int = _flag(_OFFERS, COUNT, "1000000", "Refusals of offers kept in mind.")
+    unavailability_threshold: float = _flag(
+        _OFFERS, DURATION, "6mins", "So long before a host's announced absence nothing is started there.")
 
     flapping_task_threshold: float = _flag(_LIFE, DURATION, "5mins", "A task that ends sooner flaps.")
     initial_flapping_task_delay: float = _flag(_LIFE, DURATION, "30secs", "The first pause of a task that flaps.")
@@ -179,7 +181,7 @@ IGNORED: tuple[str, ...] = (
     "native_log_file_path", "native_log_zk_group_path", "native_log_quorum_size", "native_log_election_timeout",
     "native_log_election_retries", "native_log_read_timeout", "native_log_write_timeout", "dlog_snapshot_interval",
     "dlog_max_entry_size", "task_assigner_modules", "offer_set_module", "http_offer_set_endpoint",
-    "http_offer_set_timeout_ms", "http_offer_set_max_retries", "unavailability_threshold",
+    "http_offer_set_timeout_ms", "http_offer_set_max_retries",
     "enable_preemptor", "preemption_delay", "preemption_slot_search_initial_delay", "preemption_slot_search_interval",
     "preemption_slot_hold_time", "preemption_reservation_max_batch_size", "preemption_slot_finder_modules",
     "sla_aware_action_max_batch_size",

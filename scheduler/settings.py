@@ -149,6 +149,7 @@ def _engine(flags: Flags, launch: LaunchSettings, hostname: str) -> EngineSettin
             order=flags.offer_order,
             revocable=RevocableRules(cpus=flags.enable_revocable_cpus, ram=flags.enable_revocable_ram),
             most_bans=flags.offer_static_ban_cache_max_size,
+            closed_s=flags.unavailability_threshold,
         ),
         groups=GroupRules(
             first_delay_s=flags.first_schedule_delay,

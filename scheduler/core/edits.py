@@ -90,7 +90,7 @@ def what_if(
         elif edit.kind is EditKind.FREE:
             host = replace(host, there=host.there.plus(_amount(edit)))
         elif edit.kind is EditKind.END_MAINTENANCE:
-            host = replace(host, mode=MaintenanceMode.NONE, unavailable_from=None)
+            host = replace(host, mode=MaintenanceMode.NONE, closed_from=None)
         elif edit.kind is EditKind.END_DEDICATION:
             others = {name: values for name, values in host.attributes.items() if name != DEDICATED}
             host = replace(host, attributes=others)
@@ -145,9 +145,9 @@ def _asks_for(dedicated: Constraint, host: HostView) -> bool:
 
 def _maintenance(config: TaskConfig, host: HostView, counts: Counts, now_wall: float) -> Iterator[Edit]:
     """Asked of the filter itself, with a task that has no other wishes."""
-    if host.mode is MaintenanceMode.NONE and host.unavailable_from is None:
+    if host.mode is MaintenanceMode.NONE and host.closed_from is None:
         return
-    bare = HostView({}, NOTHING, host.mode, host.unavailable_from)
+    bare = HostView({}, NOTHING, host.mode, host.closed_from)
     for veto in filter_host(TaskConfig(job=config.job), NOTHING, bare, counts, now_wall):
         yield Edit(EditKind.END_MAINTENANCE, "once the maintenance of the host is over", veto.score)
 

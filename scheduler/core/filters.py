@@ -18,9 +18,6 @@ from scheduler.core.model import DEDICATED, Constraint, JobKey, LimitConstraint,
 from scheduler.core.resources import Amount, shortfalls
 from scheduler.core.vetoes import Veto
 
-#: Seconds before a machine's announced absence from which on nothing is started there.
-UNAVAILABILITY_THRESHOLD_S = 360.0
-
 
 class MaintenanceMode(StrEnum):
     NONE = "NONE"
@@ -31,12 +28,13 @@ class MaintenanceMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """What the filter sees of a host. `unavailable_from` is a wall moment, if its absence is announced."""
+    """What the filter sees of a host. `closed_from`: the wall moment from which on nothing is started there, if its
+    absence is announced."""
 
     attributes: Mapping[str, frozenset[str]]
     there: Amount
     mode: MaintenanceMode = MaintenanceMode.NONE
-    unavailable_from: float | None = None
+    closed_from: float | None = None
 
 
 class Counts(Protocol):
@@ -61,8 +59,7 @@ def filter_host(config: TaskConfig, wanted: Amount, host: HostView, counts: Coun
 
 
 def _mode(host: HostView, now_wall: float) -> MaintenanceMode:
-    away = host.unavailable_from
-    if host.mode is MaintenanceMode.DRAINED or away is None or now_wall <= away - UNAVAILABILITY_THRESHOLD_S:
+    if host.mode is MaintenanceMode.DRAINED or host.closed_from is None or now_wall <= host.closed_from:
         return host.mode
     return MaintenanceMode.DRAINING
 

@@ -44,7 +44,8 @@ _RANK = {mode: rank for rank, mode in enumerate(MaintenanceMode)}
 
 class HostOffer(msgspec.Struct, frozen=True, eq=False, gc=False):
     """`there`: what an ordinary task, and what a task of a revocable tier could use. Moments: monotonic, but
-    `unavailable_from`, which is a wall moment."""
+    for `unavailable_from`, where an announced absence begins, and `closed_from`, when nothing is started any more before
+    it; these are wall moments."""
 
     offer: Offer
     attributes: Mapping[str, frozenset[str]]
@@ -53,6 +54,7 @@ class HostOffer(msgspec.Struct, frozen=True, eq=False, gc=False):
     preference: tuple[float, ...]
     mode: MaintenanceMode
     unavailable_from: float | None
+    closed_from: float | None
     arrived_at: float
     leaves_at: float
     key: Key
@@ -75,7 +77,7 @@ class HostOffer(msgspec.Struct, frozen=True, eq=False, gc=False):
         return any(amount.milli_cpus > 0 and amount.ram_mb > 0 for amount in self.there)
 
     def view(self, is_revocable: bool) -> HostView:
-        return HostView(self.attributes, self.there[is_revocable], self.mode, self.unavailable_from)
+        return HostView(self.attributes, self.there[is_revocable], self.mode, self.closed_from)
 
     def in_mode(self, mode: MaintenanceMode) -> HostOffer:
         return structs.replace(self, mode=mode, key=_key(mode, self.unavailable_from, self.preference, self.id))
@@ -112,8 +114,10 @@ def host_offer(
     order: Sequence[OfferOrder],
     revocable: RevocableRules,
     chance: float,
+    closed_s: float,
 ) -> HostOffer:
-    """`chance` in [0, 1) is its place where the order says RANDOM."""
+    """`chance` in [0, 1) is its place where the order says RANDOM; `closed_s`: so long before an announced absence
+    nothing is started any more."""
     pools = pools_of(offer)
     firm = amount_in(usable(pools, False, revocable))
     loose = amount_in(usable(pools, True, revocable))
@@ -134,6 +138,7 @@ def host_offer(
         preference=preference,
         mode=mode,
         unavailable_from=away,
+        closed_from=away - closed_s if away is not None else None,
         arrived_at=arrived_at,
         leaves_at=leaves_at,
         key=_key(mode, away, preference, offer.id.value),

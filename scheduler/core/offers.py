@@ -32,7 +32,8 @@ from scheduler.core.resources import Amount
 @dataclass(frozen=True, slots=True)
 class OfferRules:
     """`hold_s` and `jitter_s`: an offer is held so long, and a random share of the jitter longer. `filter_s`: for so
-    long the master does not offer us again what we declined. `most_bans`: beyond, refusals are found anew each time."""
+    long the master does not offer us again what we declined. `most_bans`: beyond, refusals are found anew each time.
+    `closed_s`: so long before its host's announced absence an offer is of no use."""
 
     hold_s: float = 300.0
     jitter_s: float = 60.0
@@ -41,6 +42,7 @@ class OfferRules:
     order: tuple[OfferOrder, ...] = (OfferOrder.RANDOM,)
     revocable: RevocableRules = field(default=RevocableRules())
     most_bans: int = 1_000_000
+    closed_s: float = 360.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class OfferBook:
         rules = self._rules
         leaves_at = now + rules.hold_s + chance() * rules.jitter_s
         mode = self._modes.get(offer.hostname, MaintenanceMode.NONE)
-        arrived = host_offer(offer, mode, now, leaves_at, rules.order, rules.revocable, chance())
+        arrived = host_offer(offer, mode, now, leaves_at, rules.order, rules.revocable, chance(), rules.closed_s)
         self._by_id[offer_id] = arrived
         self._by_agent[agent] = offer_id
         self._by_host.setdefault(offer.hostname, {})[offer_id] = None

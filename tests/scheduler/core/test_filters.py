@@ -35,9 +35,9 @@ def limit(name: str, most: int) -> Constraint:
 
 
 def host(
-    there: Amount = BIG, mode: MaintenanceMode = MaintenanceMode.NONE, away: float | None = None, **has: str
+    there: Amount = BIG, mode: MaintenanceMode = MaintenanceMode.NONE, closed: float | None = None, **has: str
 ) -> HostView:
-    return HostView({name: frozenset(text.split(",")) for name, text in has.items()}, there, mode, away)
+    return HostView({name: frozenset(text.split(",")) for name, text in has.items()}, there, mode, closed)
 
 
 def texts(where: HostView, *constraints: Constraint, wanted: Amount = SMALL, running: int = 0) -> list[str]:
@@ -56,9 +56,9 @@ def texts(where: HostView, *constraints: Constraint, wanted: Amount = SMALL, run
         (host(mode=MaintenanceMode.SCHEDULED), (), 0, []),
         (host(mode=MaintenanceMode.DRAINING), (), 0, ["Host draining for maintenance"]),
         (host(mode=MaintenanceMode.DRAINED), (), 0, ["Host drained for maintenance"]),
-        (host(away=NOW + 361), (), 0, []),
-        (host(away=NOW + 359), (), 0, ["Host draining for maintenance"]),
-        (host(away=NOW - 1, mode=MaintenanceMode.DRAINED), (), 0, ["Host drained for maintenance"]),
+        (host(closed=NOW), (), 0, []),
+        (host(closed=NOW - 1), (), 0, ["Host draining for maintenance"]),
+        (host(closed=NOW - 1, mode=MaintenanceMode.DRAINED), (), 0, ["Host drained for maintenance"]),
         (host(os="a"), (value("os", "a", "b"),), 0, []),
         (host(os="c"), (value("os", "a", "b"),), 0, ["Constraint not satisfied: os"]),
         (host(), (value("os", "a"),), 0, ["Constraint not satisfied: os"]),

@@ -139,6 +139,16 @@ def test_maintenance_then_absence_then_id() -> None:
     assert found(book, config()) == ["o00003", "o00004", "o00002", "o00001", "o00000"]
 
 
+@pytest.mark.parametrize(("closed_s", "is_closed"), [(60.0, False), (100.0, False), (101.0, True), (360.0, True)])
+def test_so_long_before_an_absence_nothing_is_started(closed_s: float, is_closed: bool) -> None:
+    book = book_of(offer(0, away_s=1100.0), rules=OfferRules(closed_s=closed_s))
+    (only,) = book
+    needs = SETTINGS.wanted_of(config())
+    assert needs is not None
+    vetoes = filter_host(config(), needs.total, only.view(False), lambda job, name, each: 0, 1000.0)
+    assert [veto.text for veto in vetoes] == (["Host draining for maintenance"] if is_closed else [])
+
+
 @pytest.mark.parametrize(
     ("order", "expected"),
     [
