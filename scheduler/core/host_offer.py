@@ -43,9 +43,9 @@ _RANK = {mode: rank for rank, mode in enumerate(MaintenanceMode)}
 
 
 class HostOffer(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """`there`: what an ordinary task, and what a task of a revocable tier could use. Moments: monotonic, but
-    for `unavailable_from`, where an announced absence begins, and `closed_from`, when nothing is started any more before
-    it; these are wall moments."""
+    """`there`: what an ordinary task, and what a task of a revocable tier could use. Moments: monotonic;
+    wall moments are `unavailable_from`, where an announced absence begins, and `closed_from`, from which on nothing is
+    started because of it."""
 
     offer: Offer
     attributes: Mapping[str, frozenset[str]]
