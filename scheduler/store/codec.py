@@ -1,13 +1,15 @@
 """Operations as bytes: msgpack, each configuration of a list of operations once.
 
-A task is stored with the number of its configuration instead of the configuration: a batch of a thousand changes of
-one job is not a thousand copies of its command lines. The reader remembers what it read lately, so that equal
+A task is stored with the number of its configuration instead of the configuration, and savings of tasks that stand side
+by side are written as one: a batch of a thousand changes of one job is not a thousand copies of its command lines, and
+reading it leads to the same tables. The reader remembers what it read lately, so that equal
 configurations and the names of agents come out as the same objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
 from typing import Any
 
 import msgspec
@@ -16,7 +18,7 @@ from msgspec import Raw, Struct
 from scheduler.core.model import AssignedTask, ScheduledTask, TaskConfig, TaskEvent
 from scheduler.core.states import ScheduleStatus
 from scheduler.store import ops
-from scheduler.store.ops import Op
+from scheduler.store.ops import Op, SaveTasks
 
 #: Of configurations and names that a reader remembers; a full memory begins anew.
 REMEMBERED = 20_000
@@ -66,15 +68,21 @@ _decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[_Sto
 _config_decoder = msgspec.msgpack.Decoder(TaskConfig)
 
 
-def encode_ops(operations: Iterable[Op]) -> bytes:
-    return _encoder.encode([_stored(op) if isinstance(op, ops.SaveTasks) else op for op in operations])
+def encode_ops(operations: Sequence[Op]) -> bytes:
+    stored: list[Any] = []
+    for kind, group in groupby(operations, key=type):
+        if kind is SaveTasks:
+            stored.append(_stored(chain.from_iterable(op.tasks for op in group if isinstance(op, SaveTasks))))
+        else:
+            stored += group
+    return _encoder.encode(stored)
 
 
-def _stored(op: ops.SaveTasks) -> _Tasks:
+def _stored(saved: Iterable[ScheduledTask]) -> _Tasks:
     numbers: dict[int, int] = {}
     configs: list[Raw] = []
     tasks = []
-    for task in op.tasks:
+    for task in saved:
         number = numbers.get(id(task.config))
         if number is None:
             number = numbers[id(task.config)] = len(configs)
@@ -109,9 +117,9 @@ class OpReader:
         """Raises msgspec.MsgspecError for what is no list of operations."""
         return [self._tasks(op) if isinstance(op, _Tasks) else op for op in _decoder.decode(payload)]
 
-    def _tasks(self, stored: _Tasks) -> ops.SaveTasks:
+    def _tasks(self, stored: _Tasks) -> SaveTasks:
         configs = [self._config(bytes(raw)) for raw in stored.configs]
-        return ops.SaveTasks(tasks=tuple([self._task(task, configs) for task in stored.tasks]))
+        return SaveTasks(tasks=tuple([self._task(task, configs) for task in stored.tasks]))
 
     def _config(self, encoded: bytes) -> TaskConfig:
         config = self._configs.get(encoded)
