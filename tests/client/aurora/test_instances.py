@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.aurora.core.instances import Instances, Seen, seen_of
 from client.aurora.core.tasks import Task, TaskNews, parse_task
+
+#: However busy the machine is.
+PATIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def task(instance: int, task_id: str, status: str, at: int = 1) -> Task:
@@ -109,6 +112,7 @@ def test_each_change_is_told_once() -> None:
 LIFE = ("PENDING", "ASSIGNED", "STARTING", "RUNNING", "FAILED")
 
 
+@PATIENT
 @given(st.data())
 def test_looks_and_late_events_never_lead_back(data: st.DataObject) -> None:
     """Tasks of one instance, one after the other; whatever is looked at and heard when, the picture only goes on, and

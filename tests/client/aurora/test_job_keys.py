@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.job_keys import (
@@ -18,6 +18,9 @@ from client.job_keys import (
     parse_partial,
 )
 from thermos.errors import UserError
+
+#: However busy the machine is.
+PATIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 WEB = ClusterJobKey("rz1", "www", "prod", "web")
 
@@ -76,6 +79,7 @@ def test_bad_keys_are_named(parse: object, text: str, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@PATIENT
 @given(st.sets(st.integers(0, 300)))
 def test_ranges_are_read_back(instances: set[int]) -> None:
     text = instance_ranges(instances)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.aurora.core.rolling import Rolling
+
+#: However busy the machine is.
+PATIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_batches() -> None:
@@ -43,6 +46,7 @@ def test_one_that_may_fail_is_tried_again_after_the_others() -> None:
     assert (rolling.done, rolling.failed, rolling.left) == ([1], {0: "FAILED again"}, [])
 
 
+@PATIENT
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(-1, 2), st.integers(0, 3), st.data())
 def test_every_instance_is_done_failed_or_left(
     count: int, size: int, each: int, total: int, data: st.DataObject

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.aurora.core import sse
 from client.aurora.core.sse import EventParser, ServerEvent, TooLong
+
+#: However busy the machine is.
+PATIENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 STREAM = (
     b": hello\n\n"
@@ -24,6 +27,7 @@ EVENTS = [
 ]
 
 
+@PATIENT
 @given(st.lists(st.integers(0, len(STREAM))))
 def test_however_the_bytes_come(cuts: list[int]) -> None:
     parser, events, last = EventParser("b-0"), [], 0
@@ -35,6 +39,7 @@ def test_however_the_bytes_come(cuts: list[int]) -> None:
     assert parser.last_id == "b-2"
 
 
+@PATIENT
 @given(st.binary())
 def test_anything_may_come(data: bytes) -> None:
     for event in EventParser().feed(data):
