@@ -7,6 +7,9 @@ from click.shell_completion import get_completion_class
 
 from thermos.errors import Bug
 
+#: Behind the slash of a key that is not finished comes no blank.
+_NO_SPACE = '    if [[ ${#COMPREPLY[@]} == 1 && "${COMPREPLY[0]}" == */ ]]; then compopt -o nospace; fi'
+
 
 def script_for(program: str, shell: str) -> str:
     """What the shell reads to complete the program's words."""
@@ -14,4 +17,7 @@ def script_for(program: str, shell: str) -> str:
     if found is None:
         raise Bug(f"no completion for {shell}")
     complete = found(click.Command(program), {}, program, f"_{program.upper()}_COMPLETE")
-    return (complete.source_template % complete.source_vars()).strip()
+    script = (complete.source_template % complete.source_vars()).strip()
+    if shell == "bash":
+        script = script.replace("    return 0\n", f"{_NO_SPACE}\n    return 0\n", 1)
+    return script

@@ -27,7 +27,7 @@ def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
         found = _parts(Context("", ""), incomplete)
     except ThermosError:
         return []
-    return [CompletionItem(text, type="nospace") for text in found if text.startswith(incomplete)]
+    return [CompletionItem(text) for text in found if text.startswith(incomplete)]
 
 
 def _parts(context: Context, incomplete: str) -> list[str]:

@@ -12,7 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
+from client.aurora import suggest
 from client.aurora.main import ALONE, NOUN_HELP, NOUNS
+from client.connection import exchange
 from tests.client.aurora.desk import Desk
 from tests.client.aurora.fake_scheduler import FakeScheduler
 
@@ -90,17 +92,35 @@ def complete(line: str) -> set[str]:
     return {each.partition(",")[2] for each in done.stdout.splitlines() if each}
 
 
-def test_completion_of_keys(desk: Desk, fake: FakeScheduler) -> None:
+def test_completion_of_keys(desk: Desk, fake: FakeScheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suggest, "_hurried", exchange)  # a busy machine may take its time here
+    parameter = next(each for each in command_of(("job", "status")).params if each.name == "key")
+    context = click.Context(command_of(("job", "status")))
+
+    def keys(begun: str) -> set[str]:
+        return {item.value for item in suggest.keys(context, parameter, begun)}
+
     for job in ("www/test/web", "www/test/wiki", "www/prod/web", "ads/test/web"):
         fake.add(job, 0)
     desk.clusters({"name": "rz1", "scheduler_uri": fake.url}, {"name": "gone", "scheduler_uri": "http://127.0.0.1:1"})
-    assert complete("aurora job status r") == {"rz1/"}
-    assert complete("aurora job status rz1/") == {"rz1/www/", "rz1/ads/"}
-    assert complete("aurora job why rz1/www/t") == {"rz1/www/test/"}
-    assert complete("aurora job killall rz1/www/test/w") == {"rz1/www/test/web", "rz1/www/test/wiki"}
-    assert complete("aurora job killall rz1/www/test/web/") == set()
-    assert complete("aurora job status gone/") == set()
-    assert complete("aurora job status nowhere/") == set()
+    assert keys("r") == {"rz1/"}
+    assert keys("rz1/") == {"rz1/www/", "rz1/ads/"}
+    assert keys("rz1/www/t") == {"rz1/www/test/"}
+    assert keys("rz1/www/test/w") == {"rz1/www/test/web", "rz1/www/test/wiki"}
+    assert keys("rz1/www/test/web/") == keys("gone/") == keys("nowhere/") == set()
+    assert {item.value for item in parameter.shell_complete(context, "rz")} == {"rz1/"}
+
+
+def test_bash_puts_no_blank_behind_a_slash(desk: Desk) -> None:
+    script = f"""
+        PATH={AURORA.parent}:$PATH
+        source <(aurora completion bash)
+        compopt() {{ echo "compopt $@"; }}
+        COMP_WORDS=(aurora job list rz); COMP_CWORD=3; _aurora_completion aurora; echo "${{COMPREPLY[@]}}"
+        COMPREPLY=(); COMP_WORDS=(aurora job li); COMP_CWORD=2; _aurora_completion aurora; echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("compopt -o nospace\nrz1/\nlist\n", "")
 
 
 def test_completion(bare_desk: Desk) -> None:

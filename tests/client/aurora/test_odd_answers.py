@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from client.api_client import ApiClient
+from client.api_errors import TimedOut
 from client.aurora.exits import Exit
+from client.aurora.update_watch import UpdateWatch
 from client.aurora.watch import Watch
 from client.connection import Answer, Origin
 from tests.client.aurora.desk import Desk
@@ -31,6 +33,18 @@ TASK = {
 }  # fmt: skip
 CHANGE = {"host": "h", "reasons": ["r"], "change": "c"}
 GROUP = {"config": CONFIG, "instances": [[0, 1], [3, 3]]}
+UPDATE = {
+    "key": {"job": KEY, "id": "u"}, "user": "me", "status": "ROLLED_FORWARD", "createdMs": 5, "modifiedMs": 9,
+    "metadata": [{"key": "k", "value": "v"}], "progress": {"done": 1, "total": 3},
+    "instructions": {
+        "settings": {"updateStrategy": {"varBatchStrategy": {"groupSizes": [1, 2]}}},
+        "initialState": [{"task": CONFIG, "instances": [{"first": 0, "last": 1}]}],
+        "desiredState": {"task": CONFIG, "instances": [{"first": 1, "last": 2}]},
+    },
+    "updateEvents": [{"status": "ROLLING_FORWARD", "timestampMs": 5, "user": "me", "message": "m"}],
+    "instanceEvents": [{"instanceId": 1, "timestampMs": 6, "action": "INSTANCE_UPDATED", "message": "m"}],
+    "waitsFor": [{"instance": 1, "kind": "PLACEMENT", "what": "w", "sinceMs": 5, "untilMs": None}],
+}  # fmt: skip
 
 #: verb -> what it is called with, and what it is answered, path by path.
 CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -66,8 +80,28 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("job", "diff", "--from", "rz1/www/prod/web", WEB, "web.aurora"),
         {"/config/populate": {"job": {"key": KEY, "taskConfig": CONFIG}}, "/web": {"configs": [GROUP]}},
     ),
+    "update start": (
+        ("update", "start", WEB, "web.aurora"),
+        {"/config/populate": {"job": {"key": KEY, "taskConfig": CONFIG}}, "/diff": {"add": [GROUP], "update": [GROUP]},
+         "/updates": {"started": True, "key": {"job": KEY, "id": "u"}}},
+    ),
+    "update plan": (
+        ("update", "plan", WEB, "web.aurora"),
+        {"/config/populate": {"job": {"key": KEY, "taskConfig": CONFIG}},
+         "/plan": {"diff": {"add": [GROUP]}, "batches": [
+             {"instances": [[0, 1]], "kinds": {"add": 2}, "lowestRunning": 1, "beginsSeconds": 1.5}],
+             "runningBefore": 2, "runningAfter": 3, "lowestRunning": 1, "floor": 0, "secondsAtLeast": 2,
+             "usualSeconds": 3, "slowSeconds": 4, "startSeconds": {"median": 1, "samples": 3}}},
+    ),
+    "update list": (("update", "list", "rz1"), {"/updates": {"updates": [UPDATE], "total": 1}}),
+    "update info": (("update", "info", WEB), {"/updates/active": UPDATE}),
+    "update wait": (("update", "wait", WEB), {"/updates/active": UPDATE, "/updates/u": UPDATE}),
+    "update pause": (("update", "pause", WEB), {"/pause": {"key": {"job": KEY, "id": "u"}, "status": "s"}}),
     "quota": (("quota", "get", "rz1/www"), {"/quota/www": {"quota": {"cpus": 1}, "prodShared": {"ramMb": 2}}}),
 }  # fmt: skip
+
+#: 20: an update that ended as nobody knows.
+CODES = (Exit.OK, Exit.FAILED, Exit.BAD_PARAMETER, Exit.NETWORK, Exit.TIMEOUT, Exit.UNKNOWN)
 
 ODD: tuple[Any, ...] = (
     None,
@@ -116,6 +150,7 @@ def test_odd_answers(desk: Desk, monkeypatch: pytest.MonkeyPatch, case: str) -> 
     monkeypatch.setattr("client.aurora.creating.Watch", functools.partial(Watch, make_stream=_none, pause=_skip))
     monkeypatch.setattr("client.aurora.batches.Watch", functools.partial(Watch, make_stream=_none, pause=_skip))
     monkeypatch.setattr("client.aurora.batches.KILL_WAIT_S", 0.0)
+    monkeypatch.setattr("client.aurora.update_follow.UpdateWatch", ImpatientWatch)
     seen = set()
     chance = random.Random(case)
     for number in range(60):
@@ -123,9 +158,16 @@ def test_odd_answers(desk: Desk, monkeypatch: pytest.MonkeyPatch, case: str) -> 
         answers.update(usual if number == 0 else {path: mutated(answer, chance) for path, answer in usual.items()})
         done = desk.aurora(*words)
         seen.add(done.code)
-        assert done.code in (Exit.OK, Exit.FAILED, Exit.BAD_PARAMETER, Exit.NETWORK, Exit.TIMEOUT), (answers, done)
+        assert done.code in CODES, (answers, done)
         assert "\x1b" not in done.out + done.err, (answers, done)
     assert Exit.NETWORK in seen, "nothing was odd enough"
+
+
+class ImpatientWatch(UpdateWatch):
+    """A status that nobody knows is not waited for."""
+
+    def wait(self, seconds: float | None) -> None:
+        raise TimedOut("it goes on")
 
 
 def _none(*_given: object) -> Any:
