@@ -11,6 +11,7 @@ Source: spec/scheduler.md §9.1, §13.2.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -18,7 +19,7 @@ from time import perf_counter
 from aiohttp import hdrs, web
 
 from scheduler.api import gate
-from scheduler.api.asked import LOOP, SETTINGS, Asked
+from scheduler.api.asked import LOOP, SETTINGS, Asked, Lengthy
 from scheduler.api.bodies import MAX_BODY
 from scheduler.api.changes import change
 from scheduler.api.openapi import openapi_document
@@ -94,7 +95,10 @@ async def _read(request: web.Request, route: Route, user: str) -> web.Response:
     if route.body is None:
         return answer(asked.loop.read(lambda: route.handler(asked)), route.status)
     _, body = await gate.read_body(request, route.body)
-    return answer(asked.loop.read(lambda: route.handler(asked, body)), route.status)
+    found = asked.loop.read(lambda: route.handler(asked, body))
+    if isinstance(found, Lengthy):
+        found = await asyncio.to_thread(found.make)
+    return answer(found, route.status)
 
 
 @web.middleware

@@ -2,12 +2,13 @@
 
 Handlers that read or change are plain functions without HTTP in them:
 
-    def ask(asked: Asked) -> object                               read: from memory, at once
+    def ask(asked: Asked) -> object                               read: from memory, at once (or Lengthy)
     def change(asked: Asked, turn: Turn, body: Body) -> object     change: in a turn, told when it is durable
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,6 +20,14 @@ from scheduler.core.model import InstanceKey, JobKey
 from scheduler.loop import Loop
 from scheduler.service.context import Context
 from web.asking import parse_int, shorten
+
+
+@dataclass(frozen=True, slots=True)
+class Lengthy:
+    """An answer that takes long to make, from what is at hand: it is made beside the loop."""
+
+    make: Callable[[], object]
+
 
 LOOP = web.AppKey("loop", Loop)
 SETTINGS = web.AppKey("settings", ApiSettings)

@@ -8,13 +8,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from scheduler.api.asked import Asked
+from scheduler.api.asked import Asked, Lengthy
 from scheduler.api.words import INT32, invalid, listed, page_of, truth
 from scheduler.core.model import Metadata, TaskConfig, Wire
 from scheduler.core.update_model import JobUpdateRequest, JobUpdateSettings, JobUpdateStatus
 from scheduler.core.update_states import Wish
 from scheduler.service import refusals, update_queries, updates
-from scheduler.service.update_queries import UpdateDetails, UpdatePlanned, Updates
+from scheduler.service.update_queries import UpdateDetails, Updates
 from scheduler.service.updates import UpdateMoved, UpdateStarted
 from scheduler.turn import Turn
 from web.asking import shorten, text
@@ -57,10 +57,11 @@ def pulse(asked: Asked, turn: Turn, body: UpdateWish) -> UpdateMoved:
 # --- questions -------------------------------------------------------------------------------------------------------
 
 
-def plan(asked: Asked, body: UpdateQuestion) -> UpdatePlanned:
+def plan(asked: Asked, body: UpdateQuestion) -> Lengthy:
+    """Of UpdatePlanned."""
     context = asked.context
     job = updates.job_now(context, asked.job)
-    return update_queries.plan(context, updates.accepted(context, _request(asked, body), job), job)
+    return Lengthy(update_queries.plan(context, updates.accepted(context, _request(asked, body), job), job))
 
 
 def listing(asked: Asked) -> Updates:

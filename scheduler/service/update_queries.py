@@ -5,7 +5,7 @@ Source: spec/scheduler.md §4.2, §4.5, §9.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from scheduler.core.model import Metadata
 from scheduler.core.problem import Problem
@@ -217,15 +217,21 @@ def _ranges(ranges: Iterable[InstanceRange]) -> Ranges:
 # --- what one would do -------------------------------------------------------------------------------------------
 
 
-def plan(context: Context, request: JobUpdateRequest, job: JobNow) -> UpdatePlanned:
-    """Of a request that was accepted. Changes nothing."""
+def plan(context: Context, request: JobUpdateRequest, job: JobNow) -> Callable[[], UpdatePlanned]:
+    """Of a request that was accepted. Changes nothing. What comes back makes the plan from what it has, which may take
+    a second for thousands of instances; it may be called anywhere."""
     config, count = request.task_config, request.instance_count
     found = diff_instances(job.current, config, count, only_instances(request.settings))
     instructions = instructions_of(found, job.current, config, request.settings)
     tasks = context.tables.tasks
     past = past_times(tasks.select(TaskQuery(job_keys=frozenset({config.job}))))
     active = {task.assigned_task.instance_id: task for task in tasks.active_of_job(config.job)}
-    planned = plan_update(found, instructions, active, past)
+    return lambda: _plan(request, job, found, past, plan_update(found, instructions, active, past))
+
+
+def _plan(
+    request: JobUpdateRequest, job: JobNow, found: InstanceDiff, past: PastTimes, planned: UpdatePlan
+) -> UpdatePlanned:
     return UpdatePlanned(
         diff=_diff(found, job, request),
         batches=tuple(_batch(batch) for batch in planned.batches),
