@@ -38,6 +38,9 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 #: Seconds that open requests have when the server stops.
 PATIENCE = 2.0
 
+#: Seconds after which a connection is closed that says nothing, or does not get to the end of a request's head.
+IDLE = 75.0
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -109,7 +112,12 @@ async def serve(places: Places, settings: Settings, guard: Guard, listening: Lis
     host = Host(places, settings, socket.gethostname())
     app = make_app(host, render, guard)
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=PATIENCE, max_line_size=MAX_LINE, max_field_size=MAX_LINE
+        app,
+        access_log=None,
+        shutdown_timeout=PATIENCE,
+        keepalive_timeout=IDLE,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_LINE,
     )
     await runner.setup()
     try:

@@ -18,6 +18,9 @@ from thermos.errors import HostError, UserError
 #: Seconds that open requests have when the server stops.
 PATIENCE_S = 2.0
 
+#: Seconds after which a connection is closed that says nothing, or does not get to the end of a request's head.
+IDLE_S = 75.0
+
 #: Bytes of a request line or header.
 MAX_LINE = 8190
 
@@ -36,6 +39,7 @@ class WebServer:
             app,
             access_log=None,
             shutdown_timeout=PATIENCE_S,
+            keepalive_timeout=IDLE_S,
             max_line_size=MAX_LINE,
             max_field_size=MAX_LINE,
         )

@@ -15,7 +15,9 @@ from scheduler.api import gate
 from scheduler.api.asked import Asked
 from scheduler.api.problems import ApiProblem, ErrorCode
 from scheduler.api.routes import Permit, Route
+from scheduler.core.validation import check_names
 from scheduler.service import answers
+from scheduler.service.refusals import refuse_problems
 from scheduler.turn import Turn
 from thermos.errors import Bug
 from web.answers import to_json
@@ -33,6 +35,8 @@ async def change(request: web.Request, route: Route, user: str) -> web.Response:
     permit = _permit_of(route)
     job = gate.job_of(asked, body) if permit.of_job else None
     gate.authorize(request, permit, user, job)
+    if job is not None:
+        refuse_problems(list(check_names(job)))  # what no job is called is not said in the log, either
     wish = answers.wish(key, user, request.method, request.rel_url.raw_path, data) if key is not None else None
 
     def decide(turn: Turn) -> answers.Reply:

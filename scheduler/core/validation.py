@@ -103,11 +103,18 @@ def _config(config: TaskConfig, instance_count: int, rules: Rules) -> Iterator[P
 # --- rules -------------------------------------------------------------------------------------------------------
 
 
-def _identity(key: JobKey, rules: Rules) -> Iterator[Problem]:
+def check_names(key: JobKey) -> Iterator[Problem]:
+    """Could a job be called so? `.` and `..` could not: names are parts of addresses, and of paths in ZooKeeper."""
     for name, value in (("role", key.role), ("environment", key.environment), ("name", key.name)):
         if not IDENTIFIER.fullmatch(value):
             text = f"{quoted(value)} may have letters, digits, `_`, `-` and `.` only, and at least one"
             yield Problem(f"job.{name}", text)
+        elif value in (".", ".."):
+            yield Problem(f"job.{name}", f"{quoted(value)} is no name")
+
+
+def _identity(key: JobKey, rules: Rules) -> Iterator[Problem]:
+    yield from check_names(key)
     if IDENTIFIER.fullmatch(key.environment) and not re.search(rules.environments, key.environment):
         text = f"{quoted(key.environment)} is not allowed here; it must match {rules.environments}"
         yield Problem("job.environment", text)

@@ -409,3 +409,17 @@ def test_raw_nonsense_on_the_wire() -> None:
             assert len(s.tables.tasks) == 0
 
     run(test)
+
+
+@pytest.mark.parametrize("path", ["www%0AFAKE/prod/a", "www/prod/a%1b%5b31m", "%2e%2e%2fetc/prod/a", "www/prod/a%20b"])
+def test_what_no_job_is_called_is_refused_and_not_in_the_log(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with serving() as s:
+            with caplog.at_level(logging.INFO):
+                line = await s.refused(
+                    "POST", f"/api/v1/jobs/{path}/kill", {"instances": None}, status=400, code="INVALID_REQUEST"
+                )
+            assert "may have letters, digits" in line
+
+    run(test)
+    assert "killTasks" not in caplog.text

@@ -74,6 +74,8 @@ ONE = Constraint(name="rack", constraint=TaskConstraint(limit=LimitConstraint(li
         (job(), []),
         (job(keyed(role="")), ["job.role"]),
         (job(keyed(name="a/b")), ["job.name"]),
+        (job(keyed(role=".", name="..")), ["job.role", "job.name"]),
+        (job(keyed(name="...")), []),
         (job(keyed(environment="staging12")), []),
         (job(keyed(environment="stage")), ["job.environment"]),
         (job(owner=Identity(user="a b")), ["owner.user"]),

@@ -8,10 +8,12 @@ import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
 
+from scheduler import web_server
 from scheduler.flags import Flags
 from scheduler.settings import Settings, Whoever, settings_of
 from scheduler.web_server import WebServer, host_names, is_loopback
@@ -51,6 +53,23 @@ async def fetch(url: str, context: ssl.SSLContext | None = None) -> bytes:
             return body
 
     return await asyncio.to_thread(ask)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT"])
+async def test_who_does_not_get_on_is_sent_away(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr(web_server, "IDLE_S", 0.2)
+    server = WebServer(app(), settings())
+    await server.start()
+    try:
+        url = urlsplit(server.url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(said)
+        async with asyncio.timeout(30):
+            while await reader.read(1000):
+                pass
+        writer.close()
+    finally:
+        await server.stop()
 
 
 async def test_any_free_port() -> None:
