@@ -60,7 +60,7 @@ partial_key_argument = click.argument(
 instance_argument = click.argument(
     "instance", metavar=f"{FORM}/INSTANCE", type=Parsed("instance", parse_one_instance), shell_complete=keys
 )
-config_argument = click.argument("config", metavar="FILE")
+config_argument = click.argument("config", metavar="FILE", type=click.Path())
 
 
 def bind_options(function: F) -> F:
@@ -75,7 +75,10 @@ def bind_options(function: F) -> F:
 def hooks_config_option(function: F) -> F:
     """A config for verbs that need none but for its hooks."""
     return together(
-        click.option("--config", metavar="FILE", help="The job's config, whose hooks are to be run."), bind_options
+        click.option(
+            "--config", metavar="FILE", type=click.Path(), help="The job's config, whose hooks are to be run."
+        ),
+        bind_options,
     )(function)
 
 

@@ -60,7 +60,7 @@ class Instances:
         return any(seen.status in WAITING for seen in self._seen.values())
 
     def look(self, tasks: Iterable[Task], reasons: Mapping[str, str]) -> None:
-        """All tasks of the job; what is not among them is deleted."""
+        """All tasks of the job; what is not among them is deleted, or was pruned after it had ended."""
         found: dict[int, Seen] = {}
         for task in tasks:
             seen = _seen(task, reasons.get(task.id, ""))
@@ -70,7 +70,7 @@ class Instances:
         gone = {
             number: replace(seen, status=DELETED, message="", reason="")
             for number, seen in self._seen.items()
-            if number not in found
+            if number not in found and seen.is_active
         }
         for seen in [*gone.values(), *(found[number] for number in sorted(found))]:
             self._set(seen)
