@@ -21,7 +21,8 @@ MOST, LONGEST = 200, 1_000_000
 MOST_AGE_S = 2.0
 
 #: A look that takes longer than this is not taken anew before it has been shown for many times as long, whatever
-#: happens: why a task waits on ten thousand hosts is no small question. Open pages ask again by themselves.
+#: happens: why a task waits on ten thousand hosts is no small question. Whoever gets an old one is told when to come
+#: again.
 SLOW_S, SHARE = 0.05, 10
 
 
@@ -34,8 +35,15 @@ class _Kept(Struct, frozen=True):
     rests_until: float
     bell: Bell
 
-    def serves(self, now: float) -> bool:
-        return now < self.rests_until or (not self.bell.has_rung and now - self.made_at < MOST_AGE_S)
+    def is_true(self, now: float) -> bool:
+        return not self.bell.has_rung and now - self.made_at < MOST_AGE_S
+
+
+class Shown(Struct, frozen=True):
+    """`fresh_in_s`: 0, or it is old, and a new one can be had then."""
+
+    html: str
+    fresh_in_s: float = 0.0
 
 
 class KeptPages:
@@ -47,12 +55,14 @@ class KeptPages:
         self._pages: OrderedDict[str, _Kept] = OrderedDict()
         self.made = 0
 
-    def get(self, address: str, events: EventLog, wish: Wish, look: Callable[[], V], show: Callable[[V], str]) -> str:
+    def get(self, address: str, events: EventLog, wish: Wish, look: Callable[[], V], show: Callable[[V], str]) -> Shown:
         """`wish`: what the page is about. Raises what `look` and `show` raise."""
         known = self._pages.get(address)
         now = self._clock()
-        if known is not None and known.serves(now):
-            return known.html
+        if known is not None and known.is_true(now):
+            return Shown(known.html)
+        if known is not None and now < known.rests_until:
+            return Shown(known.html, known.rests_until - now)
         bell = Bell(events, wish)  # what happens from here on is not in it
         try:
             found = look()
@@ -70,7 +80,7 @@ class KeptPages:
                 self._drop(next(iter(self._pages)))
         else:
             bell.close()
-        return html
+        return Shown(html)
 
     def _drop(self, address: str) -> None:
         known = self._pages.pop(address, None)

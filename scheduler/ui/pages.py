@@ -44,7 +44,11 @@ def page(make: Callable[[Asked], View]) -> RawHandler:
 
         if len(address) > LONGEST_ADDRESS:
             return _html(show(look()))
-        return _html(request.app[KEPT].get(address, loop.events, _wish_of(request), look, show))
+        shown = request.app[KEPT].get(address, loop.events, _wish_of(request), look, show)
+        response = _html(shown.html)
+        if shown.fresh_in_s > 0:
+            response.headers[hdrs.RETRY_AFTER] = f"{shown.fresh_in_s:.1f}"  # the script understands it
+        return response
 
     return handle
 

@@ -11,7 +11,7 @@ from aiohttp import ClientResponse
 
 from scheduler.event_log import Bell, EventLog
 from scheduler.ui import stream
-from scheduler.ui.kept import LONGEST, MOST, MOST_AGE_S, KeptPages
+from scheduler.ui.kept import LONGEST, MOST, MOST_AGE_S, KeptPages, Shown
 from scheduler.ui.pages import KEPT
 from tests.scheduler.api.served import Served, run, serving
 from tests.scheduler.core import making
@@ -131,11 +131,11 @@ def test_what_is_kept_is_bounded_and_grows_old() -> None:
     async def test() -> None:
         clock = [0.0]
         log, kept = EventLog("b"), KeptPages(lambda: clock[0])
-        assert kept.get("/a", log, ALL, lambda: "one", str) == "one"
+        assert kept.get("/a", log, ALL, lambda: "one", str) == Shown("one")
         clock[0] = MOST_AGE_S / 2
-        assert kept.get("/a", log, ALL, lambda: "two", str) == "one"
+        assert kept.get("/a", log, ALL, lambda: "two", str) == Shown("one")
         clock[0] = MOST_AGE_S
-        assert kept.get("/a", log, ALL, lambda: "two", str) == "two"
+        assert kept.get("/a", log, ALL, lambda: "two", str) == Shown("two")
         for number in range(3 * MOST):
             kept.get(f"/{number}", log, ALL, lambda: "x", str)
         kept.get("/long", log, ALL, lambda: "x" * (LONGEST + 1), str)
@@ -159,7 +159,10 @@ def test_a_slow_page_is_not_made_at_every_word() -> None:
             kept = KeptPages(lambda: clock[0])
             for _ in range(100):
                 await s.loop.act(lambda turn: s.loop.engine.insert(turn, making.config(), [len(s.tables.tasks)]))
-                kept.get("/slow", s.loop.events, ALL, slow, str)
+                shown = kept.get("/slow", s.loop.events, ALL, slow, str)
+                assert shown.html == f"page {len(made)}"
+                is_new = made[-1] == clock[0]
+                assert shown.fresh_in_s == (0 if is_new else pytest.approx(made[-1] - 0.25 + 2.5 - clock[0]))
                 clock[0] += 0.1
             assert len(made) <= 5, "a tenth of the time goes into it at most"
 

@@ -131,6 +131,27 @@ async def run_job(s: Served, wanted: TaskConfig, instances: int) -> None:
     await move(s, wanted.job, everyone, "RUNNING")
 
 
+async def agents(s: Served, job: JobKey, broken: str) -> None:
+    """Hosts that start all tasks of a job, and say so, for ever; those of the version `broken` exit after a moment."""
+    engine = s.loop.engine
+
+    def answer(turn: Turn) -> None:
+        for task in active(s, job):
+            is_broken = f"./run {broken}" in (task.config.executor_config or ExecutorConfig(name="")).data
+            after = {"ASSIGNED": "STARTING", "STARTING": "RUNNING", "KILLING": "KILLED"}
+            if is_broken:
+                after["RUNNING"] = "FAILED"
+            if task.status in after:
+                to = ScheduleStatus(after[task.status])
+                engine.change(turn, task.id, to, "exit code 3" if to == "FAILED" else "")
+
+    while True:
+        await s.loop.act(answer)
+        if any(task.status == "PENDING" for task in active(s, job)):
+            s.offers(*offers(range(20, 24), next(_rounds)))
+        await asyncio.sleep(0.1)
+
+
 class Story:
     """An update that a test tells event by event."""
 
