@@ -10,6 +10,7 @@ its content and its place; records are numbered without gaps. So what is read is
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -68,12 +69,14 @@ def checksum(payload: bytes, *place: int) -> int:
 
 
 def lock_store(directory: Path) -> int:
-    """The file descriptor that holds the lock until it is closed. Raises StoreInUse."""
+    """The file descriptor that holds the lock until it is closed. A link in its place is not followed: the pid would
+    be written over some other file. Raises StoreError, StoreInUse."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise StoreError(f"cannot use {directory}: {error.strerror}") from error
+        reason = "its lock is a link" if error.errno == errno.ELOOP else error.strerror
+        raise StoreError(f"cannot use {directory}: {reason}") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -235,6 +235,17 @@ def test_nobody_waits_for_a_thread_that_is_gone(tmp_path: Path, monkeypatch: pyt
 # -- one owner
 
 
+def test_a_lock_that_is_a_link_is_not_written_to(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("somebody's")
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "lock").symlink_to(other)
+    with pytest.raises(StoreError, match=f"^cannot use {store}: its lock is a link$"):
+        SqliteJournal(store)
+    assert other.read_text() == "somebody's"
+
+
 def test_a_second_scheduler_is_refused_with_one_line(tmp_path: Path) -> None:
     with opened(tmp_path) as (journal, _):
         with pytest.raises(StoreInUse, match=rf"^cannot use {tmp_path}: another scheduler \(pid \d+\) uses it; .*$"):
