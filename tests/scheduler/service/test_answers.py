@@ -15,7 +15,7 @@ from scheduler.core.answers import AnswerRules
 from scheduler.engine import Engine, EngineSettings
 from scheduler.event_log import EventLog
 from scheduler.lifecycle import Lifecycle
-from scheduler.loop import Loop
+from scheduler.loop import PAUSE_S, Loop
 from scheduler.service import answers, jobs
 from scheduler.service.context import Context, ServiceSettings
 from scheduler.service.refusals import Refusal
@@ -135,7 +135,7 @@ class Scheduler:
     """Loop, store and engine, without Mesos."""
 
     def __init__(self, journal: Journal) -> None:
-        timers = VirtualTimers()
+        self.timers = timers = VirtualTimers()
         self.store = Store(journal)
         engine = Engine(self.store.tables, EngineSettings(SETTINGS), lambda: 0.5, iter(map(str, range(999))).__next__)
         self.context = Context(engine, ServiceSettings(cluster="rz1"))
@@ -192,6 +192,7 @@ async def test_when_it_could_not_be_made_durable_it_was_neither_done_nor_answere
     journal.fail()
     assert [type(error) for error in await asyncio.gather(*both, return_exceptions=True)] == [StoreError] * 2
     assert len(scheduler.store.tables.tasks) == 0 == len(scheduler.store.tables.answers)
+    scheduler.timers.advance(PAUSE_S)
     again = asyncio.create_task(scheduler.create())
     await settle()
     journal.succeed()
