@@ -11,6 +11,7 @@ from typing import Protocol
 
 from client.api_client import ApiClient, is_missing
 from client.aurora.context import Context
+from client.aurora.core.answers import one_line
 from client.aurora.core.update_lines import counts_line, instance_line, state_line, table_lines, waiting_line
 from client.aurora.core.updates import BACK, ENDED, FORWARD, Event, InstanceEvent, Update
 from client.aurora.exits import Exit
@@ -75,7 +76,7 @@ def exit_code(context: Context, job: ClusterJobKey, update: Update, ends: Mappin
     code = ends.get(update.status, Exit.UNKNOWN)
     if code is not Exit.OK:
         why = f": {update.message}" if update.message else ""
-        context.say(f"update {update.id} of {job} ended as {update.status}{why}")
+        context.say(one_line(f"update {update.id} of {job} ended as {update.status}{why}"))
     return code
 
 

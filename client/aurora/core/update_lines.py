@@ -127,12 +127,16 @@ def wait_text(wait: Wait, now_ms: int) -> str:
 
 def _cells(batches: Batches, columns: int) -> list[StyledLine]:
     """A sign for every instance, batches with a gap between."""
-    signs: list[Segment] = []
-    for batch in batches:
-        signs += [(" ", ""), *(_SIGNS[cell.stand] for cell in batch)]
     wide = max(1, columns - 2)
-    chunks = [signs[1:][start : start + wide] for start in range(0, len(signs) - 1, wide)]
-    return [[("  ", ""), *_joined(chunk)] for chunk in chunks]
+    rows: list[list[Segment]] = [[]]
+    for batch in batches:
+        if rows[-1]:
+            rows[-1].append((" ", ""))
+        for cell in batch:
+            if len(rows[-1]) >= wide:
+                rows.append([])
+            rows[-1].append(_SIGNS[cell.stand])
+    return [[("  ", ""), *_joined(row)] for row in rows]
 
 
 def _joined(signs: Iterable[Segment]) -> list[Segment]:

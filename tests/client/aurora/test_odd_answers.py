@@ -100,8 +100,7 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "quota": (("quota", "get", "rz1/www"), {"/quota/www": {"quota": {"cpus": 1}, "prodShared": {"ramMb": 2}}}),
 }  # fmt: skip
 
-#: 20: an update that ended as nobody knows.
-CODES = (Exit.OK, Exit.FAILED, Exit.BAD_PARAMETER, Exit.NETWORK, Exit.TIMEOUT, Exit.UNKNOWN)
+CODES = (Exit.OK, Exit.FAILED, Exit.BAD_PARAMETER, Exit.NETWORK, Exit.TIMEOUT)
 
 ODD: tuple[Any, ...] = (
     None,
@@ -158,7 +157,8 @@ def test_odd_answers(desk: Desk, monkeypatch: pytest.MonkeyPatch, case: str) -> 
         answers.update(usual if number == 0 else {path: mutated(answer, chance) for path, answer in usual.items()})
         done = desk.aurora(*words)
         seen.add(done.code)
-        assert done.code in CODES, (answers, done)
+        ended_oddly = case == "update wait" and done.code == Exit.UNKNOWN and " ended as " in done.err
+        assert done.code in CODES or ended_oddly, (answers, done)
         assert "\x1b" not in done.out + done.err, (answers, done)
     assert Exit.NETWORK in seen, "nothing was odd enough"
 
