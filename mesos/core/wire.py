@@ -35,7 +35,11 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes | bytearray | memoryview, kind: type[M]) -> M:
-    """Raises BadMessage, with the field's path, for anything that is not a message of this kind."""
+    """Raises BadMessage, with the field's path, for anything that is not a message of this kind.
+
+    Texts of executors and operators pass through Mesos unchecked: bytes that are no UTF-8 are replaced, so that nobody
+    can keep a status from being read by the words in it.
+    """
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind, strict=False)
@@ -43,7 +47,12 @@ def decode(data: bytes | bytearray | memoryview, kind: type[M]) -> M:
         message: M = decoder.decode(data)
     except msgspec.MsgspecError as error:  # of both kinds: no JSON, other fields
         raise BadMessage(f"cannot read a {_name(kind)}: {error}") from error
-    except (RecursionError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        text = bytes(data).decode("utf-8", "replace").encode()
+        if text == data:
+            raise BadMessage(f"cannot read a {_name(kind)}: {error}") from error
+        return decode(text, kind)
+    except RecursionError as error:
         raise BadMessage(f"cannot read a {_name(kind)}: {type(error).__name__}") from error
     return message
 
