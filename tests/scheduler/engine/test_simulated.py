@@ -148,6 +148,10 @@ def trouble(made: Scheduler) -> list[Callable[[], object]]:
     def double(way: Way) -> Callable[[], object]:
         return lambda: simulation.faults.duplicate(way, times=3, chance=0.5)
 
+    def forget() -> None:
+        simulation.kill_agent(agent)
+        simulation.forget_agent(agent)
+
     def end_executor() -> None:
         for executor in simulation.agents[agent].executors[:1]:
             executor.kill()
@@ -160,7 +164,7 @@ def trouble(made: Scheduler) -> list[Callable[[], object]]:
     return [
         lambda: simulation.kill_agent(agent),
         lambda: simulation.start_agent(agent),
-        lambda: (simulation.kill_agent(agent), simulation.forget_agent(agent)),
+        forget,
         simulation.kill_master,
         simulation.start_master,
         simulation.start_master,
