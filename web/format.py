@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -27,20 +28,26 @@ def iso(at: float) -> str:
 
 def clock(at: float, form: str = "") -> Markup:
     """A `<time>`; today's without the date. Forms: `long` always with date, `ms` with milliseconds. 0 is a dash."""
+    return _clock(at, form, int(time.time() // 86400))
+
+
+@lru_cache(maxsize=10_000)
+def _clock(at: float, form: str, today: int) -> Markup:
+    """Pages show the same moments again and again."""
     if not at:
         return Markup('<span class="none">–</span>')
     when = moment(at)
     text = when.strftime("%H:%M:%S") + (f".{when.microsecond // 1000:03d}" if form == "ms" else "")
-    if form == "long" or when.date() != moment(time.time()).date():
+    if form == "long" or when.timestamp() // 86400 != today:
         text = f"{when:%Y-%m-%d} {text}"
-    return Markup('<time datetime="{}">{}</time>').format(iso(at), text)
+    return Markup(f'<time datetime="{iso(at)}">{text}</time>')  # digits only, nothing to escape
 
 
 def ago(at: float, now: float) -> Markup:
     """How long ago, kept up to date by the script."""
     if not at:
         return Markup('<span class="none">–</span>')
-    return Markup('<time datetime="{}" data-since="{:.3f}">{}</time>').format(iso(at), at, age_words(now - at))
+    return Markup(f'<time datetime="{iso(at)}" data-since="{at:.3f}">{age_words(now - at)}</time>')  # as above
 
 
 def stamp(at: float) -> str:

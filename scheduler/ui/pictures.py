@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -46,15 +47,14 @@ def words_of(status: str) -> str:
 
 def stats_bar(stats: JobStats) -> Markup:
     """The tasks of a job: those that wait, work, ended well and badly."""
-    parts = (
-        ("j-pending", stats.pending_task_count),
-        ("j-running", stats.active_task_count),
-        ("j-finished", stats.finished_task_count),
-        ("j-failed", stats.failed_task_count),
-    )
-    words = f"{stats.pending_task_count} pending, {stats.active_task_count} active, "
-    words += f"{stats.finished_task_count} finished, {stats.failed_task_count} failed"
-    return parts_bar(words, parts)
+    return _stats(stats.pending_task_count, stats.active_task_count, stats.finished_task_count, stats.failed_task_count)
+
+
+@lru_cache(maxsize=5_000)
+def _stats(pending: int, active: int, finished: int, failed: int) -> Markup:
+    """Many jobs have the same ones."""
+    parts = (("j-pending", pending), ("j-running", active), ("j-finished", finished), ("j-failed", failed))
+    return parts_bar(f"{pending} pending, {active} active, {finished} finished, {failed} failed", parts)
 
 
 def statuses_bar(statuses: Sequence[tuple[ScheduleStatus, int]]) -> Markup:
@@ -70,12 +70,18 @@ def measure_bar(name: str, measure: Measure) -> Markup | None:
     """None: nothing to compare with."""
     if not measure.total:
         return None
-    return level_bar(f"{name}: {measure.share:.0%} used", measure.share, width=96)
+    return _level(name, round(100 * measure.share))
+
+
+@lru_cache(maxsize=1_000)
+def _level(name: str, percent: int) -> Markup:
+    return level_bar(f"{name}: {percent} % used", percent / 100, width=96)
 
 
 def measure_words(kind: str, measure: Measure) -> str:
     words = cores_words if kind == "cpus" else size_words
-    return words(measure.used) + (f" of {words(measure.total)}" if measure.total else "")
+    used = words(measure.used) if measure.used else "0"
+    return used + (f" of {words(measure.total)}" if measure.total else "")
 
 
 def percent(done: int, total: int) -> str:

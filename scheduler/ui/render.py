@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
+import time
+from functools import cache, lru_cache
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from scheduler.ui import links, pictures
 from scheduler.ui.core.views import (
     ClusterView,
     ConfigsView,
     ErrorView,
+    Event,
     HomeView,
     InstanceView,
     JobView,
@@ -49,13 +52,27 @@ STILL = frozenset({ErrorView})
 #: Seconds after which an open page asks again, whatever the stream says.
 SAFETY_NET_S = 10
 
+#: Histories of tasks that are kept as HTML.
+KEPT_HISTORIES = 2_000
+
 
 @cache
 def environment() -> jinja2.Environment:
     """Made once, at the first page."""
     made = make_environment(TEMPLATES)
-    made.globals.update(link=links, pictures=pictures, every=SAFETY_NET_S)
+    made.globals.update(link=links, pictures=pictures, history=history, every=SAFETY_NET_S)
     return made
+
+
+def history(events: tuple[Event, ...]) -> Markup:
+    """States of a task. They are kept: most rows are the same as at the last look."""
+    return _history(events, int(time.time() // 86400))
+
+
+@lru_cache(maxsize=KEPT_HISTORIES)
+def _history(events: tuple[Event, ...], day: int) -> Markup:
+    made = environment().get_template("history.html").render(events=events)
+    return Markup(made)  # the template has escaped it
 
 
 def render(view: View, *, fragment: bool = False) -> str:
