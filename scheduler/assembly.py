@@ -70,7 +70,7 @@ class Scheduler:
             patience_s=settings.mesos.patience_s,
             batch=settings.mesos.batch,
         )
-        self.backups = Backups(store, settings.store, settings.backups, now=clock)
+        self.backups = Backups(store, settings.store, settings.backups, now=clock, stats=self.loop.backups)
         self.lifecycle.move(LifecycleState.STORAGE_PREPARED)
 
     def stop(self) -> None:

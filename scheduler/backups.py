@@ -14,8 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from msgspec import Struct
-
+from scheduler.loop_stats import BackupStats
 from scheduler.settings import BackupSettings
 from scheduler.store.backup import back_up, list_backups
 from scheduler.store.journal import StoreError
@@ -28,13 +27,8 @@ FIRST_S = 60.0
 _log = logging.getLogger(__name__)
 
 
-class BackupStats(Struct):
-    succeeded: int = 0
-    failed: int = 0
-
-
 class Backups:
-    """Of a store in use."""
+    """Of a store in use. `stats` count them."""
 
     def __init__(
         self,
@@ -43,9 +37,10 @@ class Backups:
         settings: BackupSettings,
         *,
         now: Callable[[], Now],
+        stats: BackupStats | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self.stats = BackupStats()
+        self.stats = stats or BackupStats()
         self._store = store
         self._directory = directory
         self._settings = settings
@@ -72,6 +67,7 @@ class Backups:
             _log.error("%s", error)
             return None
         self.stats.succeeded += 1
+        self.stats.last_at = self._now().wall
         return path
 
     def _first_in(self) -> float:

@@ -30,7 +30,7 @@ from scheduler.core.effects import Effect, News
 from scheduler.engine import Engine
 from scheduler.event_log import EventLog
 from scheduler.lifecycle import Lifecycle
-from scheduler.loop_stats import LoopStats
+from scheduler.loop_stats import BackupStats, LoopStats
 from scheduler.store.journal import Fenced, StoreError
 from scheduler.store.store import Store
 from scheduler.turn import Turn
@@ -77,6 +77,7 @@ class Loop:
         self.events = events
         self.lifecycle = lifecycle
         self.stats = LoopStats()
+        self.backups = BackupStats()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.describe_mesos: Callable[[], dict[str, Any]] = dict
         self._now = now

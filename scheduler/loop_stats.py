@@ -1,4 +1,4 @@
-"""What the loop counts of itself: turns, operations, and how long a turn waits until it is durable."""
+"""What the loop counts of itself: turns, operations, and how long a turn waits until it is durable; and backups."""
 
 from __future__ import annotations
 
@@ -32,3 +32,11 @@ class LoopStats(Struct):
 
     def asdict(self) -> dict[str, Any]:
         return msgspec.structs.asdict(self)
+
+
+class BackupStats(Struct):
+    """`last_at`: the wall moment of the last one that this process made; 0: none yet."""
+
+    succeeded: int = 0
+    failed: int = 0
+    last_at: float = 0.0

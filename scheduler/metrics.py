@@ -216,6 +216,10 @@ def _store(loop: Loop, told: Mapping[str, object]) -> Families:
     yield _count("operations", "Operations that were stored.", stats.ops)
     yield _count("snapshots", "Snapshots of the tables that were stored.", loop.store.snapshots)
     yield _gauge("snapshot_failed", "1 if the last snapshot could not be stored.", int(bool(told["snapshot_error"])))
+    yield _count("backups", "Backups that were made.", loop.backups.succeeded)
+    yield _count("failed_backups", "Backups that could not be made.", loop.backups.failed)
+    yield _gauge("last_backup_timestamp_seconds", "When this process made its last backup; 0: not yet.",
+                 loop.backups.last_at)  # fmt: skip
     yield _gauge("turns_waiting", "Turns that are not durable yet.", int(str(told["turns_waiting"])))
     yield _gauge("effects_waiting", "Calls to the master that wait.", int(str(told["effects_waiting"])))
     yield _count("rebuilds", "Times that memory was made anew from the tables.", loop.engine.stats.rebuilds)

@@ -113,6 +113,8 @@ def _store(loop: Loop) -> Iterator[tuple[str, Value]]:
     yield "scheduler_log_native_append_nanos_per_event", per_event
     yield "scheduler_log_native_append_failures", stats.failed_commits
     yield "scheduler_log_snapshots", loop.store.snapshots
+    yield "scheduler_backup_success", loop.backups.succeeded
+    yield "scheduler_backup_failed", loop.backups.failed
     yield "uncaught_exceptions", stats.bugs
 
 

@@ -40,6 +40,7 @@ def value(told: Told, name: str, **labels: str) -> float:
 
 
 async def busy(s: Served) -> None:
+    s.loop.backups.succeeded, s.loop.backups.failed, s.loop.backups.last_at = 2, 1, 9.0
     s.registered()
     s.offers(making.offer(1, rack="a"), making.offer(2, rack="a"))
     await s.create(4, task_config=making.config(making.limit("rack", 1)))
@@ -73,6 +74,9 @@ def test_what_prometheus_hears() -> None:
             assert value(told, "event_readers") == 0
             assert value(told, "stored", table="tasks") == 4
             assert value(told, "snapshots_total") == 0
+            assert value(told, "backups_total") == 2
+            assert value(told, "failed_backups_total") == 1
+            assert value(told, "last_backup_timestamp_seconds") == 9
             assert told["process_resident_memory_bytes", ()] > 1e6
 
     run(test)
@@ -125,12 +129,14 @@ def test_the_originals_variables() -> None:
                 for name in (
                     "task_store_RUNNING", "task_store_PENDING", "framework_registered", "outstanding_offers",
                     "scheduler_lifecycle_ACTIVE", "http_500_responses_events", "scheduler_status_update",
-                    "status_update_NONE_SUCCESS", "uncaught_exceptions",
+                    "status_update_NONE_SUCCESS", "uncaught_exceptions", "scheduler_backup_success",
+                    "scheduler_backup_failed",
                 )
             } == {
                 "task_store_RUNNING": 1, "task_store_PENDING": 3, "framework_registered": 1, "outstanding_offers": 1,
                 "scheduler_lifecycle_ACTIVE": 0, "http_500_responses_events": 0, "scheduler_status_update": 1,
-                "status_update_NONE_SUCCESS": 1, "uncaught_exceptions": 0,
+                "status_update_NONE_SUCCESS": 1, "uncaught_exceptions": 0, "scheduler_backup_success": 2,
+                "scheduler_backup_failed": 1,
             }  # fmt: skip
             assert known["scheduling_veto_limit_not_satisfied"] >= 1
             assert known["scheduler_log_native_append_nanos_per_event"] > 0

@@ -51,6 +51,7 @@ async def test_a_backup_every_interval(tmp_path: Path) -> None:
     names = [path.name for path in list_backups(tmp_path / "b")]
     assert names == ["scheduler-backup-2027-01-15-09-01", "scheduler-backup-2027-01-15-10-01"]  # of three
     assert (backups.stats.succeeded, backups.stats.failed) == (3, 0)
+    assert backups.stats.last_at == START + sum(slept[:-1])
 
 
 async def test_after_a_start_the_newest_one_counts(tmp_path: Path) -> None:
