@@ -56,9 +56,6 @@ MakeDriver = Callable[[FrameworkID | None, SchedulerListener], SchedulerDriver]
 #: Calls that are under way at a time.
 ABREAST = 64
 
-#: Offers in one turn.
-OFFERS_AT_ONCE = 500
-
 #: Offers of one turn.
 OFFERS_AT_ONCE = 250
 
