@@ -11,7 +11,8 @@
 A failure is a task with the target's configuration that ended while the instance was in the works, without anybody
 having wished its end. So the count needs no memory, and is the same after a restart of the scheduler.
 
-Source: spec/scheduler.md §4.4, §3.5. Mended: a task that was drained, preempted or restarted did not fail.
+Source: spec/scheduler.md §4.4, §3.5. Mended: a task that was drained, preempted or restarted did not fail, nor did one
+that was lost before it started: a launch that did not reach its agent says nothing about what was launched.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from enum import StrEnum
 from scheduler.core.model import ScheduledTask, TaskConfig
 from scheduler.core.resources import amount_of
 from scheduler.core.states import AGENT_ASSIGNED, ENDING, TERMINAL, ScheduleStatus
+from scheduler.core.timeouts import TIMED_OUT
 from scheduler.core.update_diff import same
 from scheduler.core.update_watch import Wait, WaitKind, last_change_ms, wait_for
 
@@ -89,7 +91,17 @@ def failures(target: TaskConfig, tasks: Sequence[ScheduledTask], since_ms: int) 
         and last_change_ms(task) >= since_ms
         and same(task.config, target)
         and not any(event.status in ENDING for event in task.task_events)
+        and not _never_started(task)
         for task in tasks
+    )
+
+
+def _never_started(task: ScheduledTask) -> bool:
+    """Its launch went astray. One whose executor had its time and said nothing is none of these."""
+    return (
+        task.status is _S.LOST
+        and not any(event.status in (_S.STARTING, _S.RUNNING) for event in task.task_events)
+        and task.task_events[-1].message != TIMED_OUT
     )
 
 

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from scheduler.core.model import AssignedTask, Resource, ScheduledTask, TaskConfig, TaskEvent
 from scheduler.core.states import ACTIVE, AGENT_ASSIGNED, TERMINAL, ScheduleStatus
+from scheduler.core.timeouts import TIMED_OUT
 from scheduler.core.update_instance import InstanceRules, Next, agent_to_keep, failures, has_target, judge
 from scheduler.core.update_watch import WaitKind
 from tests.scheduler.core.making import limit, value
@@ -90,6 +91,18 @@ def test_what_is_no_failure() -> None:
         assert failures(NEW, [task(NEW, S.RUNNING, ending, S.KILLED)], BEGUN) == 0, "somebody wanted its end"
     assert failures(no_service, [task(no_service, S.RUNNING, S.FINISHED)], BEGUN) == 0, "it did its work"
     assert failures(no_service, [task(no_service, S.RUNNING, S.FAILED)], BEGUN) == 1
+
+
+def test_a_launch_that_went_astray_is_no_failure() -> None:
+    """As when the scheduler was killed between its decision and the call."""
+    astray = task(NEW, S.PENDING, S.ASSIGNED, S.LOST)
+    assert failures(NEW, [astray], BEGUN) == 0
+    assert judge(NEW, [astray, task(NEW, S.PENDING, task_id="t2")], BEGUN, RULES, 10_000).next is Next.WAIT
+    timed_out = structs.replace(astray.task_events[-1], message=TIMED_OUT)
+    silent = structs.replace(astray, task_events=(*astray.task_events[:-1], timed_out))
+    assert failures(NEW, [silent], BEGUN) == 1, "its executor had its time"
+    assert failures(NEW, [task(NEW, S.PENDING, S.ASSIGNED, S.STARTING, S.LOST)], BEGUN) == 1
+    assert failures(NEW, [task(NEW, S.PENDING, S.ASSIGNED, S.FAILED)], BEGUN) == 1
 
 
 def test_a_failure_counts_even_if_the_next_task_runs() -> None:
