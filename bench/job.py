@@ -25,6 +25,7 @@ class Skill(StrEnum):
     SIMULATE = "simulate"  # a cluster
     EXECUTE = "execute"  # a task under Mesos
     EXECUTOR = "executor"  # be the executor of tasks
+    SCHEDULE = "schedule"  # be the scheduler
 
 
 @dataclass(frozen=True, slots=True)

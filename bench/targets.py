@@ -132,5 +132,23 @@ TARGETS = (
         Target(f"the same, announced, {n}", _median(f"executor-announced-{n}", "pss_mib"), at_most=32, unit="MiB")
         for n in (1, 10, 50)
     ),
+    Target(
+        "placements at 10,000 hosts, whole engine",
+        _median("scheduler-engine-10000", "placements_per_s"),
+        at_least=3000,
+        unit="per s",
+    ),
+    Target(
+        "a placement at 10,000 hosts ÷ one at 100",
+        _growth("us_per_placement", "scheduler-engine-10000", "scheduler-engine-100"),
+        at_most=1.5,
+    ),
+    Target(
+        "the same, its core alone",
+        _growth("us_per_placement", "scheduler-place-10000", "scheduler-place-100"),
+        at_most=1.5,
+    ),
+    Target("a task of 100,000 that run", _median("scheduler-memory-100000", "kib_per_task"), at_most=3, unit="KiB"),
+    Target("the same, read anew", _median("scheduler-restart-100000", "kib_per_task"), at_most=3, unit="KiB"),
     Target("an executor's further process", _median("executor-processes", "each_kib"), at_most=60, unit="KiB"),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bench.cases import batch, commands, crash, executor, keeping, logs, mesos
+from bench.cases import batch, commands, crash, executor, keeping, logs, mesos, scheduler
 from bench.cases.base import Case
 
 CASES: list[Case] = [
     *batch.CASES, *keeping.CASES, *logs.CASES, *crash.CASES, *commands.CASES, *mesos.CASES, *executor.CASES,
+    *scheduler.CASES,
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ PYTHON = (sys.executable, "-I", "-S")
 class Bare(Contender):
     name = "bare Python"
     is_bare = True
-    skills = frozenset(Skill) - {Skill.CRASH, Skill.START, Skill.KEEPER, Skill.SIMULATE, Skill.EXECUTOR}
+    skills = frozenset(Skill) - {Skill.CRASH, Skill.START, Skill.KEEPER, Skill.SIMULATE, Skill.EXECUTOR, Skill.SCHEDULE}
     note = "posix_spawn of /bin/bash -c, blocking waitpid"
 
     def version(self) -> str:

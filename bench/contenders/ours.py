@@ -75,6 +75,7 @@ class OursAsLibrary(Ours):
     name = "thermos (library)"
     skills = frozenset(Skill) - {
         Skill.START, Skill.HELP, Skill.KEEPER, Skill.MESSAGES, Skill.SIMULATE, Skill.EXECUTE, Skill.EXECUTOR,
+        Skill.SCHEDULE,
     }  # fmt: skip
     note = "own_task and Loop, without command and config"
 

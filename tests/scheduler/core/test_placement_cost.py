@@ -11,7 +11,8 @@ from types import FrameType
 
 import pytest
 
-from bench.scheduler import RACKS, Cluster, a_config, kinds, limit, value
+from bench.scheduler.making import RACKS, a_config, kinds, limit, value
+from bench.scheduler.placement import Cluster
 from scheduler.core.model import Constraint, TaskConfig
 
 SIZES = (100, 10_000)
