@@ -62,6 +62,9 @@ from thermos.errors import Bug
 TIMERS_PER_STEP = 500
 PRUNED_PER_STEP = 500
 
+#: Seconds until it is asked again whether an update needs a task that could be forgotten.
+HELD_S = 300.0
+
 
 class Engine:
     """`chance()` in [0, 1); `unique()` is another text each time, part of a task's id."""
@@ -177,9 +180,7 @@ class Engine:
         self._ended.remove(task.id)
 
     def _note_end(self, task: ScheduledTask, now: Now) -> None:
-        ended_ms = task.task_events[-1].timestamp if task.task_events else 0
-        age_s = max(0.0, now.wall - ended_ms / 1000)
-        self._ended.add(task.id, task.config.job, now.mono - age_s)
+        self._ended.add(task.id, task.config.job, _ended_at(task, now))
 
     # --- Mesos ------------------------------------------------------------------------------------------------------
 
@@ -303,9 +304,14 @@ class Engine:
         return min((at for at in moments if at is not None), default=None)
 
     def _prune(self, turn: Turn) -> None:
-        old = self._ended.due(turn.now.mono, PRUNED_PER_STEP)
-        if old:
-            self.stats.tasks_pruned += len(self._states.delete(turn, old))
+        now, old = turn.now, list[str]()
+        for task_id in self._ended.due(now.mono, PRUNED_PER_STEP):
+            task = self.tables.tasks.get(task_id)
+            if task is not None and self._updates.needs(task):
+                self._ended.hold(task_id, task.config.job, _ended_at(task, now), now.mono + HELD_S)
+            else:
+                old.append(task_id)
+        self.stats.tasks_pruned += len(self._states.delete(turn, old))
 
     # --- being asked ------------------------------------------------------------------------------------------------
 
@@ -321,6 +327,12 @@ class Engine:
         """How long a THROTTLED task has to wait yet; None: it is none."""
         until = self._timers.of(task_id, Timer.THROTTLE_END)
         return max(0.0, until - now.mono) if until is not None else None
+
+
+def _ended_at(task: ScheduledTask, now: Now) -> float:
+    """Monotonic; not in the future, whatever the clock was."""
+    ended_ms = task.task_events[-1].timestamp if task.task_events else 0
+    return now.mono - max(0.0, now.wall - ended_ms / 1000)
 
 
 def _offers_of(effect: Effect) -> tuple[OfferID, ...]:

@@ -36,7 +36,7 @@ from scheduler.core.update_progress import Progress
 from scheduler.core.update_prune import prunable_updates
 from scheduler.core.update_pulse import JobUpdatePulseStatus, answer_pulse, pulse_after_restart
 from scheduler.core.update_states import Wish
-from scheduler.core.update_watch import Waiting
+from scheduler.core.update_watch import Waiting, last_change_ms
 from scheduler.engine_settings import EngineSettings
 from scheduler.engine_stats import EngineStats
 from scheduler.state_manager import Move
@@ -312,6 +312,17 @@ class UpdateDesk:
             progress = running.progress
         progress.catch_up(entry.events, entry.instance_events)
         return progress
+
+    def needs(self, task: ScheduledTask) -> bool:
+        """It has ended while its instance was in the works: it may be one of the failures that are counted."""
+        key = self._of_job.get(task.config.job)
+        if key is None:
+            return False
+        progress = self._running[key].progress
+        if progress is None:
+            return True  # nobody knows yet
+        begun_ms = progress.way.begun.get(task.assigned_task.instance_id)
+        return begun_ms is not None and last_change_ms(task) >= begun_ms
 
     def done(self, entry: UpdateEntry) -> tuple[int, int]:
         """How many instances are over, of how many; on the way back, of those that were touched."""

@@ -1,6 +1,7 @@
 """Which ended tasks are forgotten, and when: old ones, and of a job with very many the oldest.
 
-Nothing is searched: every ended task has its moment, and every job that has too many has one, too.
+Nothing is searched: every ended task has its moment, and every job that has too many has one, too. What somebody needs
+yet is held, and comes up again later.
 
 Source: spec/scheduler.md §8.5. Time is monotonic seconds; a task that ended before the machine started has a moment
 below zero.
@@ -46,12 +47,14 @@ class Ended:
         self._job_of: dict[str, JobKey] = {}
         self._old: Deadlines[str] = Deadlines()
         self._too_many: Deadlines[JobKey] = Deadlines()
+        self._held: dict[str, tuple[JobKey, float]] = {}
+        self._held_until: Deadlines[str] = Deadlines()
 
     def __len__(self) -> int:
-        return len(self._job_of)
+        return len(self._job_of) + len(self._held)
 
     def add(self, task_id: str, key: JobKey, ended_at: float) -> None:
-        if task_id in self._job_of:
+        if task_id in self._job_of or task_id in self._held:
             return
         job = self._jobs.setdefault(key, _Job())
         job.tasks[task_id] = ended_at
@@ -60,8 +63,16 @@ class Ended:
         self._old.set(task_id, ended_at + self._rules.keep_s)
         self._mind(key, job)
 
+    def hold(self, task_id: str, key: JobKey, ended_at: float, until: float) -> None:
+        """It was due, and is to be left until then. It counts for nothing meanwhile."""
+        self._held[task_id] = (key, ended_at)
+        self._held_until.set(task_id, until)
+
     def remove(self, task_id: str) -> None:
         """It is deleted. Nothing, if it is not known."""
+        if self._held.pop(task_id, None) is not None:
+            self._held_until.cancel(task_id)
+            return
         key = self._job_of.pop(task_id, None)
         if key is None:
             return
@@ -79,6 +90,8 @@ class Ended:
 
     def due(self, now: float, most: int) -> list[str]:
         """Takes those that are to be deleted now, at most so many."""
+        for task_id in self._held_until.due(now, most):
+            self.add(task_id, *self._held.pop(task_id))
         found = self._old.due(now, most)
         for task_id in found:
             self.remove(task_id)
@@ -89,7 +102,7 @@ class Ended:
         return found
 
     def next_wake(self) -> float | None:
-        moments = (self._old.next_wake(), self._too_many.next_wake())
+        moments = (self._old.next_wake(), self._too_many.next_wake(), self._held_until.next_wake())
         return min((at for at in moments if at is not None), default=None)
 
     def _mind(self, key: JobKey, job: _Job) -> None:

@@ -81,7 +81,8 @@ def test_many_are_deleted_in_parts() -> None:
 
 Act = tuple[str, int, float]
 acts = st.lists(
-    st.tuples(st.sampled_from(["end", "end", "delete", "wait"]), st.integers(0, 12), st.floats(0, 3000)), max_size=40
+    st.tuples(st.sampled_from(["end", "end", "delete", "wait", "hold"]), st.integers(0, 12), st.floats(0, 3000)),
+    max_size=40,
 )
 
 
@@ -90,23 +91,30 @@ def test_no_more_and_no_less_than_the_rules_say(script: list[Act]) -> None:
     """Against a walk over everything after each step."""
     rules = PruneRules(keep_s=5000, most_per_job=2, at_least_s=1000)
     ended, model, now = Ended(rules), dict[str, tuple[str, float]](), 0.0
+    held: dict[str, tuple[float, tuple[str, float]]] = {}
     for act, number, seconds in script:
         task_id, job = f"t{number}", f"j{number % 2}"
-        if act == "end" and task_id not in model:
+        if act == "end" and task_id not in model and task_id not in held:
             model[task_id] = (job, now - seconds)
             ended.add(task_id, JobKey(role="r", environment="e", name=job), now - seconds)
         elif act == "delete":
             model.pop(task_id, None)
+            held.pop(task_id, None)
             ended.remove(task_id)
         else:
             now += seconds
         wake = ended.next_wake()
+        back = {each for each, (until, _) in held.items() if until <= now}
+        model |= {each: held.pop(each)[1] for each in back}
         gone = naively(model, rules, now)
-        assert (wake is not None and wake <= now) == bool(gone)
+        assert (wake is not None and wake <= now) == bool(gone | back)
         assert set(ended.due(now, 100)) == gone
         for each in gone:
-            del model[each]
-        assert len(ended) == len(model)
+            job, at = model.pop(each)
+            if act == "hold":
+                held[each] = (now + 700, (job, at))
+                ended.hold(each, JobKey(role="r", environment="e", name=job), at, now + 700)
+        assert len(ended) == len(model) + len(held)
 
 
 def naively(model: dict[str, tuple[str, float]], rules: PruneRules, now: float) -> set[str]:

@@ -11,6 +11,7 @@ from mesos.core.messages import TaskState
 from scheduler import update_desk
 from scheduler.core.effects import InstancesUpdated, UpdateChanged
 from scheduler.core.model import CountSlaPolicy, InstanceKey, SlaPolicy
+from scheduler.core.prune import PruneRules
 from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_decision import UpdateDecision
 from scheduler.core.update_machine import step
@@ -373,3 +374,31 @@ def test_what_is_told() -> None:
     ]  # fmt: skip
     told = [event.action.value for e in job.world.told(InstancesUpdated) for event in e.events]
     assert told == ["INSTANCE_UPDATING", "INSTANCE_UPDATED"]
+
+
+def test_failures_are_not_forgotten_while_they_count() -> None:
+    """Of an update that lasts for longer than ended tasks are kept."""
+    rules = PruneRules(keep_s=100, most_per_job=10, at_least_s=50)
+    job = Updated(1, pruning=rules)
+    key = job.start(count=1, settings=batches(max_per_instance_failures=3, min_wait_in_instance_running_ms=10_000))
+    job.sick = True
+
+    def failed() -> list[str]:
+        tasks = job.world.tables.tasks.of_instance(InstanceKey(job_key=JOB, instance_id=0))
+        return [task.id for task in tasks if task.status is S.FAILED]
+
+    for _ in range(100):
+        job.work(1)
+        if len(failed()) == 2:
+            break
+    job.sick = False
+    early = failed()
+    assert len(early) == 2
+    assert job.wish(Wish.PAUSE) == "ROLL_FORWARD_PAUSED"
+    job.world.advance(2000)
+    assert failed() == early
+    job.wish(Wish.RESUME)
+    job.work(30)
+    assert job.status(key) == "ROLLED_FORWARD"
+    job.world.advance(2000)
+    assert failed() == []
