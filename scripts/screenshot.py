@@ -1,6 +1,7 @@
-"""Draws docs/img/live.svg: the live tree of `thermos run examples/pipeline.thermos`, as a terminal shows it.
+"""Draws pictures of what commands show on a terminal: docs/img/live.svg, the live tree of `thermos run`, and
+docs/img/update.svg, an update of the example on a cluster of `aurora local`.
 
-.venv/bin/python -m pip install pyte && .venv/bin/python scripts/screenshot.py
+.venv/bin/python -m pip install pyte && .venv/bin/python scripts/screenshot.py [live] [update]
 """
 
 from __future__ import annotations
@@ -10,59 +11,95 @@ import os
 import pty
 import select
 import struct
+import subprocess
 import sys
 import tempfile
 import termios
 import time
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 
 import pyte
 
 TOP = Path(__file__).parent.parent
-COLUMNS, ROWS, SECONDS = 84, 8, 2.9
+BIN = TOP / ".venv/bin"
+PATIENCE_S = 60.0
 WIDTH, HEIGHT, MARGIN = 8.4, 18, 14
 COLOURS = {"green": "#3fb950", "red": "#f85149", "brown": "#d29922", "yellow": "#d29922", "cyan": "#39c5cf"}
 
 
-def capture() -> pyte.Screen:
-    """The screen after SECONDS of the run; then the task is stopped."""
-    screen = pyte.Screen(COLUMNS, ROWS)
+def capture(
+    command: list[str],
+    environment: Mapping[str, str],
+    columns: int,
+    rows: int,
+    is_it: Callable[[pyte.Screen, float], bool],
+) -> pyte.Screen:
+    """The screen at the moment that is wanted: told the screen, and the seconds since the beginning. Then ^C."""
+    screen = pyte.Screen(columns, rows)
     stream = pyte.ByteStream(screen)
-    with tempfile.TemporaryDirectory() as root:
-        pid, fd = pty.fork()
-        if pid == 0:
-            command = [str(TOP / ".venv/bin/thermos"), "run", "--root", root, "--task-id", "pipeline"]
-            os.execv(command[0], [*command, str(TOP / "examples/pipeline.thermos")])
-        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        end = time.monotonic() + SECONDS
-        while (left := end - time.monotonic()) > 0:
-            if select.select([fd], [], [], left)[0]:
-                stream.feed(os.read(fd, 65536))
-        picture = {y: dict(line) for y, line in screen.buffer.items()}
-        os.write(fd, b"\x03")
-        try:
-            while os.read(fd, 65536):
-                pass
-        except OSError:
-            os.waitpid(pid, 0)
-        screen.buffer.clear()
-        for y, line in picture.items():
-            screen.buffer[y].update(line)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, {**environment, "TERM": "xterm"})
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    begun = time.monotonic()
+    while not is_it(screen, time.monotonic() - begun):
+        assert time.monotonic() - begun < PATIENCE_S, "it never looked as it should"
+        if select.select([fd], [], [], 0.05)[0]:
+            stream.feed(os.read(fd, 65536))
+    picture = {y: dict(line) for y, line in screen.buffer.items()}
+    os.write(fd, b"\x03")
+    try:
+        while os.read(fd, 65536):
+            pass
+    except OSError:
+        os.waitpid(pid, 0)
+    screen.buffer.clear()
+    for y, line in picture.items():
+        screen.buffer[y].update(line)
     return screen
 
 
-def render_svg(screen: pyte.Screen) -> str:
-    width, height = COLUMNS * WIDTH + 2 * MARGIN, (ROWS + 1) * HEIGHT + 2 * MARGIN
+def live() -> tuple[str, pyte.Screen]:
+    words = ["run", str(TOP / "examples/pipeline.thermos")]
+    with tempfile.TemporaryDirectory() as root:
+        command = [str(BIN / "thermos"), *words, "--root", root, "--task-id", "pipeline"]
+        return "thermos run examples/pipeline.thermos", capture(command, os.environ, 84, 8, lambda _, at: at > 2.9)
+
+
+def update() -> tuple[str, pyte.Screen]:
+    """On the usual ports, so that the picture is what people will see."""
+    words = ["update", "start", "--wait", "rz1/www/test/webserver", "examples/webserver.aurora"]
+    with tempfile.TemporaryDirectory() as home:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AURORA_", "XDG_"))}
+        environment = {**kept, "HOME": home, "AURORA_CONFIG_ROOT": home}
+        aurora = str(BIN / "aurora")
+        subprocess.run([aurora, "local", "up", "--cluster", "rz1", "--root", home], env=environment, check=True)
+        try:
+            os.chdir(TOP)
+            return f"aurora {' '.join(words)}", capture([aurora, *words], environment, 118, 10, _is_half_way)
+        finally:
+            subprocess.run([aurora, "local", "down", "--cluster", "rz1"], env=environment, check=True)
+
+
+def _is_half_way(screen: pyte.Screen, _at: float) -> bool:
+    text = "\n".join(screen.display)
+    return text.count(" added ") == 2 and text.count("it is running and being watched") == 2
+
+
+def render_svg(title: str, screen: pyte.Screen) -> str:
+    columns, rows = screen.columns, screen.lines
+    width, height = columns * WIDTH + 2 * MARGIN, (rows + 1) * HEIGHT + 2 * MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}">',
-        "<title>thermos run examples/pipeline.thermos</title>",
+        f"<title>{escape(title)}</title>",
         '<rect width="100%" height="100%" rx="8" fill="#0d1117"/>',
         '<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14" xml:space="preserve">',
-        f'<text x="{MARGIN}" y="{MARGIN + 14}" fill="#8b949e">$ thermos run examples/pipeline.thermos</text>',
+        f'<text x="{MARGIN}" y="{MARGIN + 14}" fill="#8b949e">$ {escape(title)}</text>',
     ]
-    for y in range(ROWS):
-        for x in range(COLUMNS):
+    for y in range(rows):
+        for x in range(columns):
             char = screen.buffer[y][x]
             if char.data.strip():
                 style = f' fill="{COLOURS.get(char.fg, "#e6edf3")}"' + (' font-weight="bold"' if char.bold else "")
@@ -71,6 +108,8 @@ def render_svg(screen: pyte.Screen) -> str:
     return "\n".join([*parts, "</g>", "</svg>", ""])
 
 
+PICTURES = {"live": live, "update": update}
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else TOP / "docs/img/live.svg"
-    target.write_text(render_svg(capture()))
+    for name in sys.argv[1:] or PICTURES:
+        (TOP / f"docs/img/{name}.svg").write_text(render_svg(*PICTURES[name]()))

@@ -15,7 +15,8 @@ EPILOG = """
 Examples:
   aurora update pause -m "let us look first" rz1/www/test/webserver
 
-What is in the works already is finished, and nothing new is begun.
+It stands still at once: an instance that was just stopped for it is replaced when
+it goes on.
 Exit codes: 6 there is no active update, 10 the scheduler refused.
 """
 

@@ -60,6 +60,12 @@ class Started(Answer, frozen=True):
 @bind_options
 @message_option
 @wait_option("Follow it to its end. Ctrl-C ends the following only.")
+@click.option(
+    "--progress-deadline",
+    type=click.IntRange(1, 10**6),
+    metavar="SECONDS",
+    help="An instance that does not get on for so long has failed.  [default: it is waited for]",
+)
 @browser_option
 @click.option("--strict", is_flag=True, help="Has no effect; it is there for old scripts.")
 @click.option("--healthcheck-interval-seconds", type=float, default=3, help="Likewise.")
@@ -72,6 +78,7 @@ def command(
     read_json: bool,
     message: str,
     wait: bool,
+    progress_deadline: int | None,
     open_browser: bool,
     **_without_effect: Any,
 ) -> int:
@@ -82,7 +89,10 @@ def command(
     job = job_to_update(context, chosen, config, binds, read_json)
     api = context.api(chosen.job.cluster)
     diff = _tell_diff(context, api, job, chosen)
-    started = _start(api, job, chosen, message)
+    request = request_for(api, job, chosen.instances, [(UPDATE_ID, str(uuid.uuid4()))])
+    if progress_deadline is not None:
+        request["settings"]["progressDeadlineMs"] = progress_deadline * 1000
+    started = _start(api, job, chosen, {**request, "message": message})
     if not started.started or started.key is None:
         context.answer({"job": str(job.key), "started": False, "message": started.message}, [started.message])
         return 0
@@ -107,14 +117,13 @@ def _tell_diff(context: Context, api: ApiClient, job: JobOfFile, chosen: Chosen)
     return answer
 
 
-def _start(api: ApiClient, job: JobOfFile, chosen: Chosen, message: str) -> Started:
-    request = request_for(api, job, chosen.instances, [(UPDATE_ID, str(uuid.uuid4()))])
+def _start(api: ApiClient, job: JobOfFile, chosen: Chosen, body: dict[str, Any]) -> Started:
     answer = call_hooked(
         job.key,
         job,
         ApiMethod.START_JOB_UPDATE,
-        lambda: api.post(job_path(job.key, "updates"), {**request, "message": message}),
-        message=message,
+        lambda: api.post(job_path(job.key, "updates"), body),
+        message=body["message"],
         instances=list(chosen.instances) if chosen.instances is not None else None,
     )
     started = parse(answer, Started)

@@ -54,6 +54,12 @@ def test_start_of_some_instances_of_an_old_production_job(
     assert dict(fake.asked("POST"))[f"{WEB}/diff"]["onlyInstances"] == [0, 1, 4]
 
 
+def test_start_with_a_deadline(desk: Desk, updates: FakeUpdates) -> None:
+    assert desk.aurora("update", "start", "--progress-deadline", "90", KEY, "web.aurora").code == 0
+    assert updates.asked[0]["settings"]["progressDeadlineMs"] == 90_000
+    assert desk.aurora("update", "start", "--progress-deadline", "0", KEY, "web.aurora").code == 6
+
+
 def test_start_in_json(desk: Desk, fake: FakeScheduler, updates: FakeUpdates) -> None:
     done = desk.aurora("update", "start", "-o", "json", KEY, "web.aurora")
     diff = {"add": [{"config": {}, "instances": [[0, 1]]}]}
