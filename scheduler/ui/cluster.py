@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from scheduler.api.asked import Asked
 from scheduler.core.cluster_model import HostAttributes
+from scheduler.core.executors import LaunchSettings
 from scheduler.core.filters import MaintenanceMode
 from scheduler.core.host_offer import HostOffer
 from scheduler.core.model import ScheduledTask, TaskConfig
@@ -81,23 +82,31 @@ def _facts(asked: Asked) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _host_rows(asked: Asked, hosts: Iterable[HostAttributes]) -> Iterable[HostRow]:
-    context, now = asked.context, asked.loop.now()
-    hosts = list(hosts)
-    names = frozenset(host.host for host in hosts)
-    offers = {host.host: context.engine.book.of_agent(host.slave_id) for host in hosts}
-    tasks: dict[str, list[ScheduledTask]] = {}
-    if names:
-        for task in context.tables.tasks.select(TaskQuery(slave_hosts=names, statuses=AGENT_ASSIGNED)):
-            tasks.setdefault(task.assigned_task.slave_host, []).append(task)
-    port = asked.settings.observer_port
-    return [_host_row(host, tasks.get(host.host, []), offers[host.host], port, now.mono) for host in hosts]
+def _host_rows(asked: Asked, hosts: Iterable[HostAttributes]) -> list[HostRow]:
+    context, mono, port = asked.context, asked.loop.now().mono, asked.settings.observer_port
+    wanted = {host.host: host for host in hosts}
+    tasks: dict[str, list[ScheduledTask]] = {name: [] for name in wanted}
+    if wanted:
+        query = TaskQuery(slave_hosts=frozenset(wanted), statuses=AGENT_ASSIGNED)
+        for task in context.tables.tasks.select(query):
+            tasks[task.assigned_task.slave_host].append(task)
+    launch, book = context.engine.settings.launch, context.engine.book
+    return [
+        _host_row(
+            host,
+            len(tasks[name]),
+            _used(launch, (task.config for task in tasks[name])),
+            book.of_agent(host.slave_id),
+            port,
+            mono,
+        )
+        for name, host in wanted.items()
+    ]
 
 
 def _host_row(
-    host: HostAttributes, tasks: list[ScheduledTask], offer: HostOffer | None, port: int, mono: float
+    host: HostAttributes, tasks: int, used: Amount, offer: HostOffer | None, port: int, mono: float
 ) -> HostRow:
-    used = _used(task.config for task in tasks)
     free = offer.there[0] if offer is not None else None
     return HostRow(
         host=host.host,
@@ -107,21 +116,23 @@ def _host_row(
         cpus=Measure(used.milli_cpus / MILLI, free.milli_cpus / MILLI if free is not None else None),
         ram=Measure(used.ram_mb * _MIB, free.ram_mb * _MIB if free is not None else None),
         disk=Measure(used.disk_mb * _MIB, free.disk_mb * _MIB if free is not None else None),
-        tasks=len(tasks),
+        tasks=tasks,
         offer_age_s=max(0.0, mono - offer.arrived_at) if offer is not None else None,
         away=(offer.unavailable_from or 0.0) if offer is not None else 0.0,
         observer=observer_url(host.host, port),
     )
 
 
-def _used(configs: Iterable[TaskConfig]) -> Amount:
-    """Tasks of one configuration share the object."""
+def _used(launch: LaunchSettings, configs: Iterable[TaskConfig]) -> Amount:
+    """With what their executors take. Tasks of one configuration share the object."""
     counts: dict[int, list[TaskConfig]] = {}
     for config in configs:
         counts.setdefault(id(config), []).append(config)
     total = NOTHING
     for alike in counts.values():
-        total = total.plus(amount_of(alike[0].resources).times(len(alike)))
+        wanted = launch.wanted_of(alike[0])
+        each = wanted.total if wanted is not None else amount_of(alike[0].resources)
+        total = total.plus(each.times(len(alike)))
     return total
 
 

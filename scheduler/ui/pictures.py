@@ -96,7 +96,7 @@ _KIND_CLASSES = {
     "starting": "j-starting",
     "pending": "j-pending",
     "throttled": "j-throttled",
-    "ending": "j-killing",
+    "ending": "j-killed",
     "partitioned": "j-partitioned",
 }
 assert set(_KIND_CLASSES) == set(KINDS), "every layer has a colour"
