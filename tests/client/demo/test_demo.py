@@ -100,6 +100,10 @@ def test_on_a_terminal_it_stays_until_control_c_and_make_is_content(place: Place
         assert answer.status == 200
     terminal.type("\x03")
     assert terminal.end() == 0, terminal.text
+    typed = re.findall(r"^(\$ aurora .*)\r$", terminal.text, re.MULTILINE)
+    assert len(typed) == 3
+    told = (TOP / "README.md").read_text().splitlines()
+    assert [line for line in typed if line not in told] == [], "it is the story of the README"
     place.check_nothing_left()
 
 
