@@ -15,7 +15,7 @@ from msgspec import Struct
 from scheduler.event_log import Bell, EventLog, Wish
 
 #: Pages that are kept, and letters of one that is.
-MOST, LONGEST = 200, 1_000_000
+MOST, LONGEST = 100, 300_000
 
 #: Seconds after which a page is made anew although nothing has happened: not everything has events.
 MOST_AGE_S = 2.0

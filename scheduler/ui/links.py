@@ -49,6 +49,10 @@ def host(name: str) -> str:
     return f"{CLUSTER}?{urlencode({'q': name})}"
 
 
+def quota(role: str) -> str:
+    return f"{QUOTA}?{urlencode({'q': role})}"
+
+
 def crumbs(key: JobKey, *more: tuple[str, str]) -> list[tuple[str, str]]:
     """The way to a job, and further."""
     return [

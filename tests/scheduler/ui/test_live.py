@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from scheduler.event_log import Bell, EventLog
+from scheduler.ui import kept as kept_pages
 from scheduler.ui import stream
 from scheduler.ui.kept import LONGEST, MOST, MOST_AGE_S, KeptPages, Shown
 from scheduler.ui.pages import KEPT
@@ -165,6 +166,23 @@ def test_a_slow_page_is_not_made_at_every_word() -> None:
                 assert shown.fresh_in_s == (0 if is_new else pytest.approx(made[-1] - 0.25 + 2.5 - clock[0]))
                 clock[0] += 0.1
             assert len(made) <= 5, "a tenth of the time goes into it at most"
+
+    run(test)
+
+
+def test_who_gets_an_old_page_is_told_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_pages, "SLOW_S", 0.0)
+    monkeypatch.setattr(kept_pages, "SHARE", 1e6)
+
+    async def test() -> None:
+        async with serving() as s:
+            await create(s, config(WEB), 1)
+            first = await s.ask("GET", f"/scheduler/{WEB}")
+            assert "Retry-After" not in first.headers
+            await s.loop.act(lambda turn: s.loop.engine.insert(turn, config(WEB), [1]))
+            second = await s.ask("GET", f"/scheduler/{WEB}")
+            assert await second.text() == await first.text()
+            assert float(second.headers["Retry-After"]) > 0
 
     run(test)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +11,7 @@ from msgspec import structs
 
 from scheduler.ui.table import PAGES
 from tests.scheduler.api.served import Served, run, serving
+from tests.scheduler.api.test_security import basic
 from tests.scheduler.core import making
 from tests.scheduler.ui.markup import HOSTILE, addresses, check, text_of
 from tests.scheduler.ui.world import BIG, CRON, STUCK, WEB, active, config, create, fill, move
@@ -269,7 +271,22 @@ def test_neighbours_and_history_of_an_instance() -> None:
     run(test)
 
 
-def test_a_page_needs_a_user_where_reading_does() -> None:
+def test_a_page_needs_a_user_where_reading_does(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("[users]\njane = secret\n")
+    users.chmod(0o600)
+
+    async def test() -> None:
+        async with serving(users=users, read_auth=True) as s:
+            await fill(s, big=16)
+            for address in (*ADDRESSES, "/live", "/"):
+                answer = await s.ask("GET", address, headers=BROWSER)
+                assert answer.status == 401 and "Basic" in answer.headers["WWW-Authenticate"], address
+            answer = await s.ask("GET", "/scheduler", headers={**BROWSER, **basic("jane", "secret")})
+            assert answer.status == 200
+            assert (await s.ask("GET", "/assets/style.css")).status == 200, "a refusal has looks, too"
+
+    run(test)
     for page in PAGES:
         assert page.permit is None, "nothing can be changed at a page"
         assert not page.open or page.path in ("/assets/{file}", "/favicon.ico"), page.path
