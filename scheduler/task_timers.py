@@ -13,7 +13,7 @@ from typing import assert_never
 
 from scheduler.core.deadlines import Deadlines
 from scheduler.core.model import ScheduledTask
-from scheduler.core.states import AGENT_ASSIGNED, TRANSIENT, ScheduleStatus
+from scheduler.core.states import AGENT_ASSIGNED, ENDING, TRANSIENT, ScheduleStatus
 from scheduler.core.timeouts import (
     FRAMEWORK_GONE,
     PARTITIONED_TOO_LONG,
@@ -34,7 +34,7 @@ from thermos.clock import Now
 _STATES: Mapping[Timer, frozenset[ScheduleStatus]] = {
     Timer.THROTTLE_END: frozenset({ScheduleStatus.THROTTLED}),
     Timer.TIME_OUT: TRANSIENT,
-    Timer.KILL_RETRY: frozenset({ScheduleStatus.KILLING}),
+    Timer.KILL_RETRY: ENDING,
     Timer.GIVE_UP: frozenset({ScheduleStatus.PARTITIONED}),
     Timer.DISOWN: AGENT_ASSIGNED,
 }
@@ -112,7 +112,7 @@ class TaskTimers:
             self._timers.set((task.id, Timer.GIVE_UP), now + patience_s)
         elif status in TRANSIENT:
             self._timers.set((task.id, Timer.TIME_OUT), now + self._rules.transient_s)
-        if status is ScheduleStatus.KILLING:
+        if status in ENDING:
             self._pause(task.id, now)
 
     def _pause(self, task_id: str, now: float) -> None:

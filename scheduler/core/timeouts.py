@@ -2,14 +2,15 @@
 
     THROTTLED      its penalty is over                          -> PENDING
     TRANSIENT      for too long                                 -> LOST "Task timed out"
-    KILLING        nothing heard of its end                     the kill is sent again, ever more seldom
+    ENDING         nothing heard of its end                     the kill is sent again, ever more seldom
     PARTITIONED    for as long as its policy allows             -> LOST "Task partitioned for too long."
     anywhere       the master knows us as somebody else now     -> LOST, at once
 
 Moments are monotonic. After a start they are worked out from the wall times of events, never later than as if the event
 were now: a clock that jumps can't make anything wait for ever.
 
-Source: spec/scheduler.md §2.3, §2.4.
+Source: spec/scheduler.md §2.3, §2.4. Mended: the original said a kill again for KILLING only; who was to be restarted,
+drained or preempted, and had not heard of it, went on for five minutes.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from scheduler.core.effects import (
     UpdateChanged,
 )
 from scheduler.core.model import ScheduledTask, TaskConfig
-from scheduler.core.states import AGENT_ASSIGNED, OF_MESOS, TERMINAL, TRANSIENT, ScheduleStatus
+from scheduler.core.states import AGENT_ASSIGNED, ENDING, OF_MESOS, TERMINAL, TRANSIENT, ScheduleStatus
 from scheduler.core.timeouts import Timer, gives_up_after_s
 from scheduler.engine import Engine, EngineSettings
 from scheduler.store.ops import Op, SaveFrameworkId
@@ -298,7 +298,7 @@ class World:
             wanted = {
                 Timer.THROTTLE_END: task.status is S.THROTTLED,
                 Timer.TIME_OUT: task.status in TRANSIENT,
-                Timer.KILL_RETRY: task.status is S.KILLING,
+                Timer.KILL_RETRY: task.status in ENDING,
                 Timer.GIVE_UP: task.status is S.PARTITIONED and gives_up_after_s(task.config) is not None,
             }
             found = {timer for timer in Timer if self.engine._timers.of(task.id, timer) is not None}
@@ -306,7 +306,7 @@ class World:
             assert Timer.DISOWN not in found or task.status in AGENT_ASSIGNED
             expected += len(found)
         assert len(self.engine._timers) == expected
-        assert set(self.engine._timers._kill_pauses) == {task.id for task in tasks if task.status is S.KILLING}
+        assert set(self.engine._timers._kill_pauses) == {task.id for task in tasks if task.status in ENDING}
 
     def _check_counts(self, tasks: Sequence[ScheduledTask]) -> None:
         there = [task for task in tasks if task.status in AGENT_ASSIGNED]

@@ -55,13 +55,27 @@ def test_until_it_has_ended() -> None:
 
 
 @pytest.mark.parametrize("wish", [S.RESTARTING, S.DRAINING, S.PREEMPTING])
-def test_other_ends_are_said_once(wish: ScheduleStatus) -> None:
-    made = world()
+def test_whatever_its_end_is_wished_for(wish: ScheduleStatus) -> None:
+    made = world(timeouts=TimeoutRules(transient_s=300, kill_retry=Backoff(15, 300)))
     (task,) = made.running(service())
     made.faults.drop_calls = 1.0
     made.wish(task.id, wish)
+    assert made.told(KillTask) == [KillTask(task.id, task.assigned_task.slave_id)]
+    assert len(kills(made, 299)) >= 3
+    made.faults.drop_calls = 0.0
+    made.advance(1)
+    assert made.task(task.id).status is S.LOST
+
+
+def test_a_wish_that_replaces_another_begins_anew() -> None:
+    made = world()
+    (task,) = made.running(service())
+    made.faults.drop_calls = 1.0
+    made.wish(task.id, S.RESTARTING)
+    kills(made, 200)
+    made.wish(task.id, S.KILLING)
     made.told(KillTask)
-    assert kills(made, 299) == []
+    assert kills(made, 31)
 
 
 def test_what_times_out_at_the_same_moment_is_not_killed_twice() -> None:
