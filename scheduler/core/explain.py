@@ -9,7 +9,7 @@ Source: spec/scheduler.md §3.2 (nearest fit), §13.5 (23).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from scheduler.core import edits
@@ -17,7 +17,7 @@ from scheduler.core.allocate import Wanted
 from scheduler.core.edits import Edit
 from scheduler.core.filters import Counts, HostView, filter_host
 from scheduler.core.host_offer import HostOffer
-from scheduler.core.model import TaskConfig
+from scheduler.core.model import DEDICATED, TaskConfig
 from scheduler.core.vetoes import Veto, total_score
 
 #: Beside the texts of vetoes.
@@ -34,6 +34,15 @@ class Asked:
     config: TaskConfig
     wanted: Wanted | None
     may_use: Callable[[str], bool] = lambda agent: True
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """All that speaks against a host, and what would have to change."""
+
+    reasons: tuple[str, ...]
+    vetoes: tuple[Veto, ...]
+    change: tuple[Edit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +147,18 @@ def _distance(answer: HostAnswer) -> tuple[int, int, str]:
 
 
 def explain(asked: Asked, offers: Iterable[HostOffer], counts: Counts, now: float, now_wall: float) -> Explanation:
-    """An answer for each offer."""
-    return Explanation(tuple(_answer(asked, offer, counts, now, now_wall) for offer in offers))
+    """An answer for each offer. Hosts that are alike to the task are judged once."""
+    names = dict.fromkeys((DEDICATED, *(constraint.name for constraint in asked.config.constraints)))
+    known: dict[Hashable, _Judgement] = {}
+    answers = []
+    for offer in offers:
+        view, may_use = _view(asked, offer), asked.may_use(offer.agent)
+        alike = (may_use, view.there, view.mode, view.closed_from, *map(view.attributes.get, names))
+        found = known.get(alike)
+        if found is None:
+            found = known[alike] = _judge(asked, view, may_use, counts, now_wall)
+        answers.append(_answer(offer, found, now))
+    return Explanation(tuple(answers))
 
 
 def _pending_reason(fits: bool, nearest: tuple[Veto, ...], by_reason: Mapping[str, int]) -> str:
@@ -167,8 +186,7 @@ def _refusal(
     return found, reasons
 
 
-def _answer(asked: Asked, offer: HostOffer, counts: Counts, now: float, now_wall: float) -> HostAnswer:
-    view, may_use = _view(asked, offer), asked.may_use(offer.agent)
+def _judge(asked: Asked, view: HostView, may_use: bool, counts: Counts, now_wall: float) -> _Judgement:
     found, reasons = _refusal(asked, view, may_use, counts, now_wall)
     change: tuple[Edit, ...] = ()
     if asked.wanted is None:
@@ -177,12 +195,16 @@ def _answer(asked: Asked, offer: HostOffer, counts: Counts, now: float, now_wall
         change = edits.edits_for(asked.config, asked.wanted, view, counts, now_wall)
     if not may_use:
         change = (edits.RELEASE, *change)
+    return _Judgement(tuple(reasons), tuple(found), change)
+
+
+def _answer(offer: HostOffer, found: _Judgement, now: float) -> HostAnswer:
     return HostAnswer(
         host=offer.host,
         agent=offer.agent,
         offer=offer.id,
         age_s=now - offer.arrived_at,
-        reasons=tuple(reasons),
-        vetoes=tuple(found),
-        change=change,
+        reasons=found.reasons,
+        vetoes=found.vetoes,
+        change=found.change,
     )

@@ -185,6 +185,35 @@ def test_the_change_really_makes_it_fit_and_no_part_of_it_is_idle(
             assert filter_host(changed, total, host, counts, 0.0) != [], idle
 
 
+@given(
+    _CONSTRAINTS,
+    st.lists(
+        st.tuples(
+            _ATTRIBUTES, st.sampled_from([0.1, 4.0]), st.sampled_from(list(MaintenanceMode)),
+            st.sampled_from([None, 100.0, 1e6]), st.booleans(),
+        ),
+        max_size=12,
+    ),
+    st.dictionaries(st.sampled_from(["r1", "r2", "a", "c"]), st.integers(0, 5)),
+)  # fmt: skip
+def test_a_host_is_judged_among_others_as_it_is_alone(
+    constraints: list[Constraint],
+    hosts: list[tuple[dict[str, str], float, MaintenanceMode, float | None, bool]],
+    running: dict[str, int],
+) -> None:
+    book, kept = OfferBook(OfferRules(order=())), set()
+    for number, (attributes, cpus, mode, away, is_kept) in enumerate(hosts):
+        made = offer(number, cpus=cpus, away_s=away, **attributes)  # type: ignore[arg-type]
+        book.set_mode(made.hostname, mode)
+        book.add(made, 0.0, chances())
+        kept |= {made.agent_id.value} if is_kept else set()
+    counts: Counts = lambda job, attribute, each: running.get(each, 0)  # noqa: E731
+    wanted = config(*constraints)
+    asked = Asked(wanted, SETTINGS.wanted_of(wanted), lambda agent: agent not in kept)
+    together = explain(asked, book, counts, 1.0, 50.0).hosts
+    assert list(together) == [each for one in book for each in explain(asked, [one], counts, 1.0, 50.0).hosts]
+
+
 def test_other_roles_cannot_ask_for_dedicated_hosts() -> None:
     job = JobKey(role="db", environment="prod", name="x")
     (answer,) = why(config(job=job), offer(dedicated="www/x")).hosts
