@@ -8,8 +8,8 @@ What an update is and how far it is stands in the tables (scheduler.core.update_
 them, so a restart at any moment goes on. Only the moments of pulses are in nothing but memory.
 
 Tasks are only judged by what the master says now: nothing is stepped while it can't be heard, and an update from before
-a subscription waits a moment, until the answers about its tasks are there. An update with very many instances in the
-works rests between its steps, so that they take a part of the time only.
+a subscription, or from before a commit that failed, waits a moment, until the answers about its tasks are there. An
+update with very many instances in the works rests between its steps, so that they take a part of the time only.
 
 Source: spec/scheduler.md §4.
 """
@@ -51,7 +51,7 @@ from thermos.errors import Bug
 #: One step of the engine steps so many updates at most.
 UPDATES_PER_STEP = 20
 
-#: After a subscription updates that were there before it wait so long for answers about their tasks.
+#: Updates that were there before it wait so long for answers about their tasks.
 SETTLE_S = 2.0
 
 #: An update with more instances in the works than `SMALL` rests for so long per instance after each step.
@@ -112,11 +112,12 @@ class UpdateDesk:
     # --- beginning --------------------------------------------------------------------------------------------------
 
     def restored(self, now: Now, *, is_registered: bool) -> None:
-        """The active updates of the tables."""
+        """The active updates of the tables. What was heard of their tasks in turns that were taken back is asked for
+        again; that takes a moment, too."""
         self._is_registered = is_registered
         self._prune_at = now.mono + self._rules.pruning.interval_s
         for entry in self._tables.updates.page(JobUpdateQuery(update_statuses=UPDATE_ACTIVE)):
-            self._take_up(entry, now.mono)
+            self._take_up(entry, now.mono + SETTLE_S if is_registered else now.mono)
         for known in (self._memory.pulses, self._memory.failed):
             for key in [key for key in known if key not in self._running]:
                 del known[key]
@@ -131,11 +132,11 @@ class UpdateDesk:
     def disconnected(self) -> None:
         self._is_registered = False
 
-    def _take_up(self, entry: UpdateEntry, now: float) -> None:
+    def _take_up(self, entry: UpdateEntry, at: float) -> None:
         key = entry.update.summary.key
-        self._running[key] = _Running(entry)
+        self._running[key] = _Running(entry, at)
         self._of_job[key.job] = key
-        self._due.set(key, now)
+        self._due.set(key, at)
 
     def _drop(self, key: JobUpdateKey) -> None:
         """It has ended."""

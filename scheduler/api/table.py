@@ -22,7 +22,7 @@ from scheduler.service.job_queries import JobDetails, Jobs, Roles
 from scheduler.service.jobs import InstancesAdded, InstancesRestarted, JobCreated, JobDiff, TasksKilled
 from scheduler.service.pages import MOST
 from scheduler.service.update_queries import UpdateDetails, UpdatePlanned, Updates
-from scheduler.service.updates import UpdateMoved, UpdateStarted
+from scheduler.service.updates import UpdateMoved, UpdatePulsed, UpdateStarted
 
 _C = ErrorCode
 _JOB = "/api/v1/jobs/{role}/{env}/{name}"
@@ -150,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
     _wish(Wish.ROLLBACK, "Let an update go back to what was before."),
     _change(
         f"{_UPDATE}/pulse", updates.pulse, "Say that all is well, so that a coordinated update goes on.",
-        updates.UpdateWish, UpdateMoved, of_job("pulseJobUpdate"), _C.NOT_FOUND,
+        updates.UpdateWish, UpdatePulsed, of_job("pulseJobUpdate"), _C.NOT_FOUND,
     ),
     # --- tasks
     _read(

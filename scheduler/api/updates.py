@@ -15,7 +15,7 @@ from scheduler.core.update_model import JobUpdateRequest, JobUpdateSettings, Job
 from scheduler.core.update_states import Wish
 from scheduler.service import refusals, update_queries, updates
 from scheduler.service.update_queries import UpdateDetails, Updates
-from scheduler.service.updates import UpdateMoved, UpdateStarted
+from scheduler.service.updates import UpdateMoved, UpdatePulsed, UpdateStarted
 from scheduler.turn import Turn
 from web.asking import shorten, text
 
@@ -50,7 +50,7 @@ def wish(kind: Wish) -> Callable[[Asked, Turn, UpdateWish], UpdateMoved]:
     return decide
 
 
-def pulse(asked: Asked, turn: Turn, body: UpdateWish) -> UpdateMoved:
+def pulse(asked: Asked, turn: Turn, body: UpdateWish) -> UpdatePulsed:
     return updates.pulse(asked.context, turn, asked.job, asked.part("id"))
 
 

@@ -18,8 +18,8 @@ from scheduler.core.bounds import BOUNDS, check_message
 from scheduler.core.canonical import populated_config
 from scheduler.core.model import JobKey, Metadata, TaskConfig
 from scheduler.core.problem import Problem, quoted
-from scheduler.core.update_model import JobUpdateKey, JobUpdateRequest
-from scheduler.core.update_pulse import JobUpdatePulseStatus, answer_pulse
+from scheduler.core.update_model import JobUpdateKey, JobUpdateRequest, JobUpdateStatus
+from scheduler.core.update_pulse import JobUpdatePulseStatus
 from scheduler.core.update_start import InProgress, JobNow, Refused, Started, Unchanged, check_start, decide_start
 from scheduler.core.update_states import Wish
 from scheduler.service.context import Context, Told
@@ -43,10 +43,15 @@ class UpdateStarted(Told, frozen=True):
 
 
 class UpdateMoved(Told, frozen=True):
-    """The status that it has now; of a pulse, whether it was of any use."""
+    """The status that it has now."""
 
     key: JobUpdateKey
-    status: str
+    status: JobUpdateStatus
+
+
+class UpdatePulsed(Told, frozen=True):
+    key: JobUpdateKey
+    status: JobUpdatePulseStatus
 
 
 class UpdateInProgress(Refusal):
@@ -171,12 +176,12 @@ def wish(
     return UpdateMoved(key=key, status=status)
 
 
-def pulse(context: Context, turn: Turn, job: JobKey, update_id: str) -> UpdateMoved:
+def pulse(context: Context, turn: Turn, job: JobKey, update_id: str) -> UpdatePulsed:
     """An update that is not known has ended some time. Raises Refusal when there is no active one."""
     key = JobUpdateKey(job=job, id=update_id)
     if update_id == ACTIVE:
         key = find_update(context, job, update_id).update.summary.key
-    return UpdateMoved(key=key, status=context.engine.updates.pulse(turn, key))
+    return UpdatePulsed(key=key, status=context.engine.updates.pulse(turn, key))
 
 
 def find_update(context: Context, job: JobKey, update_id: str) -> UpdateEntry:
@@ -198,15 +203,3 @@ def _active(context: Context, job: JobKey) -> UpdateEntry:
     if found is None:
         raise Bug(f"{job} was to be in an update, and is not")
     return found
-
-
-__all__ = [
-    "JobUpdatePulseStatus",
-    "UpdateInProgress",
-    "UpdateMoved",
-    "UpdateStarted",
-    "answer_pulse",
-    "pulse",
-    "start_update",
-    "wish",
-]

@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec import structs
 
+from scheduler.update_acts import UpdateActs
 from tests.scheduler.api.served import JOB, Served, run, serving
 from tests.scheduler.core import making
 
@@ -231,6 +233,40 @@ def test_events() -> None:
             assert (news["instance"], news["action"], news["key"]["job"]["name"]) == (0, "INSTANCE_UPDATING", "web")
 
     run(test)
+
+
+def test_an_error_of_ours_ends_the_update_and_not_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise RuntimeError("oops")
+
+    async def test() -> None:
+        async with serving() as s:
+            s.registered()
+            await s.create(2)
+            with monkeypatch.context() as patched:
+                patched.setattr(UpdateActs, "perform", fail)
+                update_id = (await s.post(URL, body(), status=201))["key"]["id"]
+                await s.until(lambda: s.tables.updates.active(making.JOB) is None)
+            last = (await s.get(f"{URL}/{update_id}"))["updateEvents"][-1]
+            assert (last["status"], last["message"]) == ("ERROR", "Internal scheduler error: oops")
+            assert s.loop.stats.bugs == 1 and not s.loop.failed.done()
+            told = await (await s.ask("GET", "/metrics")).text()
+            for line in (
+                "aurora_update_errors_total 1.0", 'aurora_update_transitions_total{status="ERROR"} 1.0',
+                'aurora_active_updates{status="ROLLING_FORWARD"} 0.0', 'aurora_stored{table="updates"} 1.0',
+            ):  # fmt: skip
+                assert line.removesuffix(".0") in told, line
+            assert (await s.get("/vars.json"))["update_transition_ERROR"] == 1
+            await run_to_its_end(s)
+
+    run(test)
+
+
+async def run_to_its_end(s: Served) -> None:
+    """Another one, now that all is well."""
+    update_id = (await s.post(URL, body(), status=201))["key"]["id"]
+    await run_all(s)
+    assert (await s.get(f"{URL}/{update_id}"))["status"] == "ROLLED_FORWARD"
 
 
 def test_bad_starts() -> None:

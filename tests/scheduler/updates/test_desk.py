@@ -182,6 +182,8 @@ def test_a_commit_that_fails_is_decided_anew() -> None:
     job.world.fail()
     assert job.actions(key) == []
     job.world.lag = False
+    job.world.advance(SETTLE_S - 0.1)
+    assert job.actions(key) == [], "the master is asked first"
     job.work(20)
     assert job.actions(key) == [(0, "UPDATING"), (0, "UPDATED"), (1, "UPDATING"), (1, "UPDATED")]
 
