@@ -15,11 +15,10 @@ from client.aurora.core.answers import one_line
 from client.aurora.core.update_lines import counts_line, instance_line, state_line, table_lines, waiting_line
 from client.aurora.core.updates import BACK, ENDED, FORWARD, Event, InstanceEvent, Update
 from client.aurora.exits import Exit
-from client.aurora.update_watch import UpdateWatch, find_update
+from client.aurora.update_watch import UpdateWatch, find_update, wall_ms
 from client.exits import echo_lines
 from client.job_keys import ClusterJobKey
 from client.terminal import Frame, paint_line
-from thermos.clock import now as now_
 from thermos.errors import RemoteError, UserError
 
 ACTIVE = "active"
@@ -109,7 +108,7 @@ class Live:
 
     def show(self, update: Update) -> None:
         size = shutil.get_terminal_size()
-        lines = table_lines(self._job, update, _now_ms(), max(2, size.lines - 2), size.columns)
+        lines = table_lines(self._job, update, wall_ms(), max(2, size.lines - 2), size.columns)
         sys.stdout.write(self._frame.draw([paint_line(line, size.columns, colours=self._colours) for line in lines]))
         sys.stdout.flush()
 
@@ -129,7 +128,7 @@ class Lines:
             self._told = max(0, len(update.update_events) - 1), len(update.instance_events)
         echo_lines(self._news(update, *self._told))
         self._told = len(update.update_events), len(update.instance_events)
-        echo_lines(self._long_waits(update, _now_ms()))
+        echo_lines(self._long_waits(update, wall_ms()))
 
     def _news(self, update: Update, states: int, instances: int) -> Iterable[str]:
         new: list[Event | InstanceEvent] = [*update.update_events[states:], *update.instance_events[instances:]]
@@ -164,7 +163,3 @@ def _order(event: Event | InstanceEvent) -> tuple[int, int]:
     if isinstance(event, Event):
         return event.timestamp_ms, 2 if event.status in ENDED else 0
     return event.timestamp_ms, 1
-
-
-def _now_ms() -> int:
-    return int(now_().wall * 1000)

@@ -9,8 +9,8 @@ from client.aurora.core.update_text import info_document, info_lines
 from client.aurora.options import key_argument, verb_options
 from client.aurora.update_follow import look_up
 from client.aurora.update_options import update_id_argument
+from client.aurora.update_watch import wall_ms
 from client.job_keys import ClusterJobKey
-from thermos.clock import now
 
 EPILOG = """
 \b
@@ -33,5 +33,5 @@ def command(context: Context, key: ClusterJobKey, update_id: str | None) -> int:
     How far it is, what it waits for, and what has happened to it. Without ID the one that the job is in.
     """
     update = look_up(context.api(key.cluster), key, update_id)
-    context.answer(info_document(str(key), update), info_lines(str(key), update, int(now().wall * 1000)))
+    context.answer(info_document(str(key), update), info_lines(str(key), update, wall_ms()))
     return 0

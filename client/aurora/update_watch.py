@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 
 from client.api_client import ApiClient, job_path
 from client.api_errors import NetworkError, TimedOut
+from client.aurora.core.answers import parse, reasons_of
 from client.aurora.core.sse import ServerEvent
-from client.aurora.core.updates import Update, parse_update
+from client.aurora.core.tasks import Task
+from client.aurora.core.updates import Update, parse_update, unplaced, with_reasons
 from client.aurora.event_stream import Ended, EventStream, Opened
 from client.job_keys import ClusterJobKey
+from thermos.clock import now
 
 #: Seconds between looks without events: doubled each time, up to the most.
 LOOK_S, MOST_LOOK_S = 1.0, 5.0
@@ -24,13 +27,26 @@ GAP_S, GAP_TIMES = 0.2, 5.0
 REOPEN_S = 2.0
 #: A scheduler that is away for no longer than this will be there again.
 AWAY_S = 600.0
+#: Of an instance that has waited so long for a host it is asked why; and of so many at most.
+PLACEMENT_MS, MOST_REASONS = 2_000, 200
 
 MakeStream = Callable[[ApiClient, Mapping[str, str], str], EventStream]
 
 
-def find_update(api: ApiClient, job: ClusterJobKey, update_id: str) -> Update:
+def wall_ms() -> int:
+    return int(now().wall * 1000)
+
+
+def find_update(api: ApiClient, job: ClusterJobKey, update_id: str, now_ms: Callable[[], int] = wall_ms) -> Update:
     """`active` is the one that the job is in. Raises what the client raises."""
-    return parse_update(api.get(job_path(job, "updates", update_id)))
+    update = parse_update(api.get(job_path(job, "updates", update_id)))
+    waiting = unplaced(update, now_ms() - PLACEMENT_MS)
+    if not waiting:
+        return update
+    query = {"role": job.role, "environment": job.environment, "name": job.name, "statuses": "PENDING"}
+    answer = api.get("/tasks", {**query, "configs": "false", "limit": MOST_REASONS})
+    tasks, reasons = parse(answer.get("tasks", []), list[Task]), reasons_of(answer)
+    return with_reasons(update, {task.instance: reasons[task.id] for task in tasks if task.id in reasons})
 
 
 class UpdateWatch:

@@ -14,6 +14,7 @@ from client.aurora.core.answers import one_line
 from client.aurora.core.updates import (
     BLOCKED,
     PAUSED,
+    PLACEMENT,
     Cell,
     Event,
     InstanceEvent,
@@ -171,7 +172,7 @@ def instance_line(job: str, event: InstanceEvent) -> str:
 def waiting_line(job: str, wait: Wait, now_ms: int) -> str:
     """`17:03:21.4 rz1/www/prod/web/0 waits: no host was found for it yet, for 12 s`."""
     which = f"{job}/{wait.instance}" if wait.instance is not None else job
-    hint = f" (aurora job why {which})" if wait.kind == "PLACEMENT" and wait.instance is not None else ""
+    hint = f" (aurora job why {which})" if wait.kind == PLACEMENT and wait.instance is not None else ""
     return f"{clock_time(now_ms / 1000)} {which} waits: {wait_text(wait, now_ms)}{hint}"
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import structs
 
 from client.aurora.core.answers import Answer, Count, Key, MomentMs, parse
 
@@ -21,6 +22,9 @@ ENDED = frozenset({FORWARD, BACK, "ABORTED", "ERROR", "FAILED"})
 PAUSED = frozenset({"ROLL_FORWARD_PAUSED", "ROLL_BACK_PAUSED"})
 BLOCKED = frozenset({"ROLL_FORWARD_AWAITING_PULSE", "ROLL_BACK_AWAITING_PULSE"})
 ACTIVE = frozenset({"ROLLING_FORWARD", "ROLLING_BACK"}) | PAUSED | BLOCKED
+
+#: The kind of wait of an instance that finds no host.
+PLACEMENT = "PLACEMENT"
 
 #: What `update list --status` takes: a word for several, or one of them.
 STATUS_GROUPS: Mapping[str, frozenset[str]] = {
@@ -146,6 +150,25 @@ class Update(Answer, frozen=True):
 def parse_update(document: Mapping[str, Any]) -> Update:
     """Raises RemoteError: that is no update."""
     return parse(document, Update)
+
+
+def unplaced(update: Update, since_ms: int) -> list[int]:
+    """Instances that have waited for a host since then."""
+    return [
+        wait.instance
+        for wait in update.waits_for
+        if wait.kind == PLACEMENT and wait.instance is not None and wait.since_ms <= since_ms
+    ]
+
+
+def with_reasons(update: Update, reasons: Mapping[int, str]) -> Update:
+    """The same, and why instances find no host, in their own words."""
+    return structs.replace(update, waits_for=[_with_reason(wait, reasons) for wait in update.waits_for])
+
+
+def _with_reason(wait: Wait, reasons: Mapping[int, str]) -> Wait:
+    reason = reasons.get(wait.instance) if wait.kind == PLACEMENT and wait.instance is not None else None
+    return structs.replace(wait, what=f"{wait.what}: {reason}") if reason else wait
 
 
 # --- where every instance stands -------------------------------------------------------------------------------------

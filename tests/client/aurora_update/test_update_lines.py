@@ -167,7 +167,7 @@ def test_what_is_waited_for_long_is_told_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ms = [65_000]
-    monkeypatch.setattr("client.aurora.update_follow._now_ms", lambda: now_ms[0])
+    monkeypatch.setattr("client.aurora.update_follow.wall_ms", lambda: now_ms[0])
     waits = [
         {"instance": 0, "kind": "WATCH", "what": "it is watched", "sinceMs": 60_000, "untilMs": 300_000},
         {"instance": 1, "kind": "START", "what": "it is starting", "sinceMs": 60_000},

@@ -317,6 +317,23 @@ def test_info(desk: Desk, updates: FakeUpdates) -> None:
     assert lines[11].endswith(": INSTANCE_UPDATING (Checking SLA before continuing.)")
 
 
+def test_info_says_why_an_instance_finds_no_host(desk: Desk, fake: FakeScheduler, updates: FakeUpdates) -> None:
+    known = fake.add("www/test/web", 0, "PENDING")
+    fake.reasons[known] = "Insufficient: CPU"
+    fake.add("www/test/web", 1, "PENDING")
+    wait = {"kind": "PLACEMENT", "what": "no host was found for it yet", "sinceMs": 60_000}
+    watched = {"instance": 2, "kind": "WATCH", "what": "it is watched", "sinceMs": 60_000}
+    updates.told["waitsFor"] = [{"instance": 0, **wait}, {"instance": 1, **wait}, watched]
+    waits = desk.aurora("update", "info", "-o", "json", KEY).json["waits_for"]
+    assert [each["what"] for each in waits] == [
+        "no host was found for it yet: Insufficient: CPU", "no host was found for it yet", "it is watched",
+    ]  # fmt: skip
+    asked = len(fake.asked("GET"))
+    updates.told["waitsFor"] = [watched, {"instance": 0, **wait, "sinceMs": 10**14}]
+    assert desk.aurora("update", "info", KEY).code == 0
+    assert len(fake.asked("GET")) == asked + 1, "one that has just begun to wait is not asked about"
+
+
 def test_info_in_json_has_the_old_names(desk: Desk, updates: FakeUpdates) -> None:
     updates.instance(1, "INSTANCE_UPDATING")
     updates.told["waitsFor"] = [{"instance": 1, "kind": "START", "what": "it is starting", "sinceMs": 61_000}]
