@@ -234,13 +234,19 @@ class Engine:
             turn.tell(AcceptInverseOffers(tuple(offer.id for offer in offers)))
 
     def statuses(self, turn: Turn, statuses: Sequence[TaskStatus]) -> None:
-        """One batch. Each is acknowledged behind what it changed, whatever it says."""
+        """One batch. Each is acknowledged behind what it changed, whatever it says.
+
+        Mesos hands on what an executor says of tasks that are not its own: who is not on the agent of an active task
+        can't tell how it is.
+        """
         for status in statuses:
             report = read_status(status)
             task = self.tables.tasks.get(report.task_id)
             to = report.means(task.status if task is not None else None)
             result = "UNKNOWN_STATE"
-            if to is not None:
+            if task is not None and _is_elsewhere(task, report.agent_id):
+                result = "OTHER_AGENT"
+            elif to is not None:
                 details = Details(agent_id=report.agent_id)
                 result = self._states.change(turn, report.task_id, to, report.message, details=details)
             self.stats.status_updates[report.reason, str(result)] += 1
@@ -327,6 +333,10 @@ class Engine:
         """How long a THROTTLED task has to wait yet; None: it is none."""
         until = self._timers.of(task_id, Timer.THROTTLE_END)
         return max(0.0, until - now.mono) if until is not None else None
+
+
+def _is_elsewhere(task: ScheduledTask, agent_id: str | None) -> bool:
+    return bool(agent_id) and task.status in AGENT_ASSIGNED and agent_id != task.assigned_task.slave_id
 
 
 def _ended_at(task: ScheduledTask, now: Now) -> float:

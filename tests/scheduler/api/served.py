@@ -151,7 +151,10 @@ class Served:
     def offers(self, *offers: Offer) -> None:
         self.loop.post(lambda turn: self.loop.engine.offers(turn, offers))
 
-    def status(self, task_id: str, state: str, agent: str = "a00000") -> None:
+    def status(self, task_id: str, state: str) -> None:
+        """From the task's agent."""
+        task = self.tables.tasks.get(task_id)
+        agent = task.assigned_task.slave_id if task is not None else "a00000"
         status = TaskStatus(
             task_id=TaskID(value=task_id), state=f"TASK_{state}", uuid=b"u", agent_id=AgentID(value=agent)
         )

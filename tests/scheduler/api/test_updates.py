@@ -114,7 +114,7 @@ async def run_all(s: Served) -> None:
         s.offers(making.offer(number, cpus=64.0, mem=65536.0))
         for task in list(s.tables.tasks.active_of_job(making.JOB)):
             if task.status in said:
-                s.status(task.id, said[task.status], task.assigned_task.slave_id)
+                s.status(task.id, said[task.status])
         await asyncio.sleep(0.005)
     raise AssertionError("the update is not over")
 

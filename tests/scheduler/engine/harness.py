@@ -261,6 +261,9 @@ class World:
         elif isinstance(effect, AcknowledgeStatus):
             task = self.durable.tasks.get(effect.status.task_id.value)
             told = {state.value: status for state, status in OF_MESOS.items()}.get(effect.status.state)
+            agent = effect.status.agent_id
+            if task is not None and agent is not None and agent.value != task.assigned_task.slave_id:
+                return  # somebody else's words
             if task is not None and told in TERMINAL:
                 assert task.status in TERMINAL
             if task is not None and told is S.RUNNING:

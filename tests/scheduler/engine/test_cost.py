@@ -68,7 +68,7 @@ def calls(act: Callable[[], object]) -> int:
 
 def end_and_replace(made: World) -> None:
     """A status, a replacement, a round of placement, a launch."""
-    hear(made, status("t5", TaskState.LOST))
+    hear(made, status("t5", TaskState.LOST, agent=""))
     made.advance(0.1)
     active = made.tables.tasks.active(running(CONFIG, 5).instance)
     assert active is not None and active.status is S.ASSIGNED
@@ -82,7 +82,7 @@ def new_offer(made: World) -> None:
 
 def lose_agent(made: World) -> None:
     made.act(lambda turn: made.engine.agent_lost(turn, "a00003"))
-    hear(made, status("t3", TaskState.UNREACHABLE))
+    hear(made, status("t3", TaskState.UNREACHABLE, agent=""))
     made.step()
 
 

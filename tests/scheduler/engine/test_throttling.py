@@ -21,7 +21,7 @@ def penalty_s(task: ScheduledTask) -> float:
 
 
 def flap(made: World, task: ScheduledTask) -> ScheduledTask:
-    hear(made, status(task.id, TaskState.RUNNING), status(task.id, TaskState.FAILED, "exit 1"))
+    hear(made, status(task.id, TaskState.RUNNING, agent=""), status(task.id, TaskState.FAILED, "exit 1", agent=""))
     return made.replacement_of(task)
 
 
@@ -103,7 +103,7 @@ def test_what_the_master_refuses_again_and_again_is_throttled() -> None:
     (task,) = made.assigned(service())
     states = []
     for _ in range(4):
-        hear(made, status(task.id, TaskState.ERROR, "no such image", Reason.TASK_INVALID))
+        hear(made, status(task.id, TaskState.ERROR, "no such image", Reason.TASK_INVALID, agent=""))
         assert messages(made.task(task.id))[-1] == ("LOST", "no such image")
         task = made.replacement_of(task)
         states.append(task.status)

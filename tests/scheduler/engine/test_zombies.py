@@ -53,3 +53,16 @@ def test_a_task_whose_kill_got_lost(wish: ScheduleStatus) -> None:
     hear(made, status(task.id, TaskState.RUNNING, agent=""))
     assert made.told(KillTask) == [KillTask(task.id, task.assigned_task.slave_id)]
     assert made.task(task.id).status is wish
+
+
+@pytest.mark.parametrize("state", sorted(TaskState))
+def test_who_is_on_another_agent_can_not_tell_how_a_task_is(state: TaskState) -> None:
+    """An executor may say anything of any task; Mesos hands it on."""
+    made = world()
+    (task,) = made.running(service())
+    made.told(AcknowledgeStatus)
+    hear(made, status(task.id, state, agent="elsewhere"))
+    assert made.task(task.id) == task
+    assert made.told(KillTask) == []
+    assert len(made.told(AcknowledgeStatus)) == 1
+    assert made.engine.stats.status_updates["NONE", "OTHER_AGENT"] == 1
