@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from scheduler.core.update_states import Wish
 from scheduler.service import updates
 from scheduler.service.updates import UpdateInProgress
 from scheduler.store.update_table import UpdateEntry
+from scheduler.update_desk import SETTLE_S
 from tests.mesos.conformance import asking
 from tests.mesos.conformance.target import Target
 from tests.scheduler.e2e.process import SchedulerProcess
@@ -221,6 +224,32 @@ async def test_over_a_scheduler_that_is_killed(mesos: Target, tmp_path: Path) ->
         await after.forget()
 
 
+async def test_killed_again_and_again(mesos: Target, tmp_path: Path) -> None:
+    """Whatever it was doing each time: no instance is begun twice, none is left out, and nothing is taken for a
+    failure."""
+    store, chance = tmp_path / "store", random.Random(7)
+    job, url = configuration(job_of("web", NEW, instances=4)), f"/jobs/{KEY}/updates"
+    async with SchedulerProcess(mesos, store) as scheduler:
+        await scheduler.create(job_of("web", instances=4))
+        old = await scheduler.running(KEY, 4)
+        body = {"taskConfig": msgspec.to_builtins(job.task_config), "instanceCount": 4, "settings": {}}
+        update_id = (await scheduler.ask("POST", url, body, status=201))["key"]["id"]
+        await asyncio.sleep(chance.uniform(0, 1))
+        await scheduler.kill()
+    for _ in range(3):
+        async with SchedulerProcess(mesos, store) as scheduler:
+            await asyncio.sleep(SETTLE_S + chance.uniform(-0.5, 1.5))
+            await scheduler.kill()
+    async with SchedulerProcess(mesos, store) as scheduler:
+        now = await scheduler.running(KEY, 4, until=lambda found: not set(found.values()) & set(old.values()))
+        details = await asking.until(lambda: ended(scheduler, f"{url}/{update_id}"), "the end of the update", 60)
+        assert [event["status"] for event in details["updateEvents"]] == ["ROLLING_FORWARD", "ROLLED_FORWARD"]
+        told = [(event["instanceId"], event["action"]) for event in details["instanceEvents"]]
+        assert told == [(n, action) for n in range(4) for action in ("INSTANCE_UPDATING", "INSTANCE_UPDATED")]
+        assert await scheduler.running(KEY, 4) == now
+        await scheduler.forget()
+
+
 async def begun(scheduler: SchedulerProcess, url: str) -> None:
     async def look() -> Any:
         return (await scheduler.ask("GET", f"{url}/active"))["instanceEvents"]
@@ -231,7 +260,7 @@ async def begun(scheduler: SchedulerProcess, url: str) -> None:
 async def batch_done(scheduler: SchedulerProcess, url: str) -> None:
     async def look() -> bool:
         events = (await scheduler.ask("GET", url))["instanceEvents"]
-        return sum(event["action"] == "INSTANCE_UPDATED" for event in events) >= 2
+        return [event["action"] for event in events].count("INSTANCE_UPDATED") >= 2
 
     await asking.until(look, "a batch that is done", 60)
 

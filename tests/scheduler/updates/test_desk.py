@@ -20,7 +20,7 @@ from scheduler.core.update_prune import UpdatePruneRules
 from scheduler.core.update_states import Wish
 from scheduler.core.validation import Rules
 from scheduler.update_acts import UpdateActs
-from scheduler.update_desk import SETTLE_S
+from scheduler.update_desk import REST_PER_INSTANCE_S, SETTLE_S, SMALL
 from scheduler.update_rules import UpdateRules
 from tests.scheduler.core.making import JOB
 from tests.scheduler.updates.jobs import OLD, Updated, batches, new
@@ -154,7 +154,11 @@ def test_after_a_restart_nothing_is_judged_before_the_master_was_asked() -> None
     job.world.advance(600)
     assert job.actions(key) == [(0, "UPDATING")]
     job.world.subscribe()
+    job.world.step()
+    assert job.actions(key) == [(0, "UPDATING")]
     job.world.deliver()
+    job.world.step()
+    assert job.actions(key) == [(0, "UPDATING")], "others may have ended, too"
     job.world.advance(SETTLE_S + 1)
     assert job.actions(key) == [(0, "UPDATING"), (0, "UPDATE_FAILED")]
     assert job.told(key)[-1] == ("FAILED", "Latest failure: instance 0 exited.")
@@ -350,9 +354,13 @@ def test_old_updates_are_forgotten() -> None:
 
 
 def test_a_large_update_rests_between_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many steps as statuses would be the square of the instances."""
-    job = Updated(0, agents=30)
-    count = 200
+    """As many steps as statuses would cost the square of the instances."""
+    job, count = Updated(0, agents=20), 150
+    key = job.start(count=count, settings=batches(count))
+    job.world.step()
+    job.world.offer()
+    tasks = list(job.world.tables.tasks.active_of_job(JOB))
+    assert {task.status for task in tasks} == {S.ASSIGNED}
     steps: list[float] = []
 
     def counted(*given: Any) -> UpdateDecision:
@@ -360,10 +368,13 @@ def test_a_large_update_rests_between_its_steps(monkeypatch: pytest.MonkeyPatch)
         return step(*given)
 
     monkeypatch.setattr(update_desk, "step", counted)
-    key = job.start(structs.replace(new(), resources=OLD.resources), count, batches(count))
-    job.work(60)
+    for task in tasks:
+        job.world.say(task, TaskState.RUNNING)
+        job.world.advance(0.001)
+    while_large = [at for at in steps if at < steps[0] + 0.001 * (count - SMALL)]
+    assert len(while_large) <= (count - SMALL) * 0.001 / (SMALL * REST_PER_INSTANCE_S) + 1
+    job.world.advance(1)
     assert job.status(key) == "ROLLED_FORWARD"
-    assert len(steps) < count
 
 
 def test_what_is_told() -> None:
