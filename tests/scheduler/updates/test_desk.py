@@ -218,6 +218,7 @@ def test_pulses_outlive_a_commit_that_fails() -> None:
     job.world.lag = False
     job.work(10)
     assert job.status(key) == "ROLLED_FORWARD"
+    assert job.world.engine._update_memory.pulses == {}
 
 
 def test_pulses_stop() -> None:
@@ -336,17 +337,32 @@ def test_small_jobs_have_no_sla() -> None:
     assert all(task.status is S.KILLING for task in job.world.tables.tasks.active_of_job(JOB))
 
 
+@pytest.mark.parametrize(("tier", "killed"), [("preferred", 2), ("preemptible", 4)])
+def test_only_production_has_an_sla(tier: str, killed: int) -> None:
+    job = Updated(4, SLA_RULES, updates=UpdateRules(sla_min_instances=2))
+    job.start(new(5, tier=tier, production=tier == "preferred"), 4, batches(4))
+    job.work(60)
+    job.world.advance(60)
+    wanted = new(tier=tier, production=tier == "preferred", sla_policy=POLICY)
+    job.start(wanted, 4, batches(4, sla_aware=True))
+    job.world.step()
+    tasks = job.world.tables.tasks.active_of_job(JOB)
+    assert [task.status for task in tasks].count(S.KILLING) == killed
+
+
 def test_old_updates_are_forgotten() -> None:
     job = Updated(1, updates=UpdateRules(pruning=UpdatePruneRules(keep_per_job=2, interval_s=900)))
     keys = []
     for priority in range(1, 5):
         keys.append(job.start(new(priority), 1))
         job.work(5)
+        assert job.world.engine.updates.done(job.entry(keys[-1])) == (1, 1)
     active = job.start(new(9), 1)
     job.wish(Wish.PAUSE)
     job.world.advance(901)
     left = {entry.update.summary.key for entry in job.world.tables.updates.page(JobUpdateQuery())}
     assert left == {active, *keys[2:]}
+    assert set(job.world.engine.updates._done) <= left
     assert job.world.engine.stats.updates_pruned == 2
 
 
