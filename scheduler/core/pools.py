@@ -4,7 +4,8 @@ An offer names a resource several times: reserved for our role or for everybody,
 pools come first, so that what is free for all stays for those who have nothing else. Volumes, shared resources and
 names that we do not know are no pools: nobody asks for them.
 
-Amounts are in thousandths, which is how exact Mesos is.
+Amounts are in thousandths, which is how exact Mesos is. An agent may say anything of itself, also that its memory is
+infinite: no amount is more than what can be counted, or less than nothing.
 
 Source: spec/scheduler.md §3.3.
 """
@@ -19,6 +20,9 @@ from msgspec import structs
 
 from mesos.core.messages import AllocationInfo, Offer, Resource
 from scheduler.core.resources import MILLI, Amount, ResourceType
+
+#: Of anything.
+MOST = 1e12
 
 _TYPES = {kind.mesos_name: kind for kind in ResourceType}
 
@@ -71,7 +75,11 @@ def _pool(resource: Resource, allocation: AllocationInfo | None) -> Pool | None:
         spans = tuple((r.begin, r.end) for r in resource.ranges.range if r.begin <= r.end) if resource.ranges else ()
         return Pool(kind, resource, is_reserved, is_revocable, spans=spans)
     value = resource.scalar.value if resource.scalar is not None else 0.0
-    return Pool(kind, resource, is_reserved, is_revocable, thousandths=round(value * MILLI))
+    return Pool(kind, resource, is_reserved, is_revocable, thousandths=_thousandths(value))
+
+
+def _thousandths(value: float) -> int:
+    return round(min(value, MOST) * MILLI) if value > 0 else 0  # NaN is not
 
 
 def usable(pools: Iterable[Pool], is_revocable_tier: bool, rules: RevocableRules) -> list[Pool]:

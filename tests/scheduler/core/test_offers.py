@@ -297,3 +297,11 @@ def test_no_host_that_fits_is_left_out(
     assert len(set(ids)) == len(ids)
     by_key = sorted(book, key=lambda each: each.key)
     assert [i for i in ids if fits(i)] == [each.id for each in by_key if fits(each.id)]
+
+
+@pytest.mark.parametrize("much", [float("inf"), float("-inf"), float("nan"), -1.0, 1e300])
+def test_an_agent_may_say_anything_of_itself(much: float) -> None:
+    (odd,) = book_of(offer(0, mem=much, extra=(scalar("gpus", much),)))
+    amount = odd.there[False]
+    assert amount.milli_cpus == 4000
+    assert (amount.ram_mb, amount.gpus) == ((10**12, 10**12) if much > 0 else (0, 0))
