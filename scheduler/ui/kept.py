@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
@@ -16,9 +16,6 @@ from scheduler.event_log import Bell, EventLog, Wish
 
 #: Pages that are kept, and letters of one that is.
 MOST, LONGEST = 100, 300_000
-
-#: Seconds after which a page is made anew although nothing has happened: not everything has events.
-MOST_AGE_S = 2.0
 
 #: A look that takes longer than this is not taken anew before it has been shown for many times as long, whatever
 #: happens: why a task waits on ten thousand hosts is no small question. Whoever gets an old one is told when to come
@@ -31,12 +28,12 @@ V = TypeVar("V")
 
 class _Kept(Struct, frozen=True):
     html: str
-    made_at: float
+    true_until: float
     rests_until: float
     bell: Bell
 
     def is_true(self, now: float) -> bool:
-        return not self.bell.has_rung and now - self.made_at < MOST_AGE_S
+        return not self.bell.has_rung and now < self.true_until
 
 
 class Shown(Struct, frozen=True):
@@ -46,12 +43,13 @@ class Shown(Struct, frozen=True):
     fresh_in_s: float = 0.0
 
 
-class KeptPages:
+class KeptPages(Generic[V]):
     """By address."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic."""
+    def __init__(self, clock: Callable[[], float], lasts_s: Callable[[V], float]) -> None:
+        """`clock`: monotonic. `lasts_s`: how long what was seen stays true if nothing happens."""
         self._clock = clock
+        self._lasts_s = lasts_s
         self._pages: OrderedDict[str, _Kept] = OrderedDict()
         self.made = 0
 
@@ -75,7 +73,7 @@ class KeptPages:
         self._drop(address)
         if len(html) <= LONGEST:
             rests = SHARE * took if took > SLOW_S else 0.0
-            self._pages[address] = _Kept(html, now, now + rests, bell)
+            self._pages[address] = _Kept(html, now + self._lasts_s(found), now + rests, bell)
             if len(self._pages) > MOST:
                 self._drop(next(iter(self._pages)))
         else:

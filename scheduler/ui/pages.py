@@ -19,7 +19,7 @@ from web.answers import titles
 from web.asking import Problem, flag, shorten
 from web.assets import ASSETS
 
-KEPT = web.AppKey("kept_pages", KeptPages)
+KEPT = web.AppKey("kept_pages", KeptPages[View])
 
 _KEEP_FOR_EVER = "public, max-age=31536000, immutable"
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from scheduler.api.asked import LOOP
 from scheduler.api.routes import HTML, SSE, Route, Way, word
 from scheduler.ui import cluster, instances, job_lists, jobs, links, updates
+from scheduler.ui.core.lasting import lasts_s
 from scheduler.ui.core.samples import Samples
 from scheduler.ui.kept import KeptPages
 from scheduler.ui.pages import KEPT, asset, favicon, front, page
@@ -56,7 +57,7 @@ PAGES: tuple[Route, ...] = (
 def prepare(app: web.Application) -> None:
     """What handlers of pages find in the app. The loop has to be there already."""
     loop = app[LOOP]
-    app[KEPT] = KeptPages(lambda: loop.now().mono)
+    app[KEPT] = KeptPages(lambda: loop.now().mono, lasts_s)
     app[SAMPLES] = Samples()
     app[STREAMS] = OpenStreams()
     app.cleanup_ctx.append(sampling)

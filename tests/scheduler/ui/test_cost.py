@@ -29,8 +29,7 @@ _S = ScheduleStatus
 
 @pytest.fixture(autouse=True)
 def _nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "MOST_AGE_S", -1.0)
-    monkeypatch.setattr(kept, "SHARE", 0.0)
+    monkeypatch.setattr(kept, "LONGEST", -1)
 
 
 def tasks(wanted: TaskConfig, count: int, host: Callable[[int], int]) -> tuple[ScheduledTask, ...]:
