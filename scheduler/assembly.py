@@ -13,7 +13,6 @@ Source: design §7, spec/scheduler.md §8.3.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
 import uuid
@@ -32,6 +31,7 @@ from scheduler.auth import Authenticator
 from scheduler.backups import Backups
 from scheduler.engine import Engine
 from scheduler.event_log import EventLog
+from scheduler.garbage import spare_what_lasts
 from scheduler.lifecycle import Lifecycle, LifecycleState
 from scheduler.loop import Loop
 from scheduler.mesos_link import MesosLink
@@ -93,8 +93,7 @@ class Scheduler:
             _log.info("serving cluster %s at %s/", self.settings.cluster, self.web.url)
             self.loop.start()
             self.lifecycle.move(LifecycleState.LEADER_AWAITING_REGISTRATION)
-            gc.collect()
-            gc.freeze()  # what was loaded stays: it need not be looked at again and again
+            spare_what_lasts()
             await self._serve()
         finally:
             self.lifecycle.move(LifecycleState.DEAD)

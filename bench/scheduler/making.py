@@ -37,6 +37,7 @@ from scheduler.core.model import (
     ValueConstraint,
 )
 from scheduler.core.model import Resource as Wish
+from scheduler.garbage import spare_what_lasts
 
 RACKS = 40
 JOB_SIZE = 10
@@ -113,10 +114,11 @@ def kinds(number: int) -> tuple[Constraint, ...]:
 
 @contextmanager
 def settled_memory() -> Iterator[None]:
-    """What is there is out of the garbage collector's sight, as in a scheduler that has started."""
-    gc.collect()
-    gc.freeze()
+    """As in a scheduler that has started, for the garbage collector."""
+    before = gc.get_threshold()
+    spare_what_lasts()
     try:
         yield
     finally:
         gc.unfreeze()
+        gc.set_threshold(*before)
