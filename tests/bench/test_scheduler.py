@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import FrameType
 
 import pytest
 
@@ -47,6 +49,31 @@ def test_a_cluster_counts_every_kind_of_work() -> None:
     for kind in ("insert", "step", "offer", TaskState.STARTING, TaskState.RUNNING):
         assert cluster.done[kind] == 20 and cluster.spent[kind] > 0, kind
     assert 1000 < cluster.journal_bytes / 20 < 4000
+
+
+def calls_per_task(hosts: int) -> float:
+    """Of functions, from the wish until it runs: all that the engine, the tables, the journal and the news do."""
+    cluster, calls, before = Cluster(hosts), 0, sys.getprofile()
+    cluster.offer_all()
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        for number in range(20):
+            cluster.insert(a_config(f"job{number}", *kinds(number)), JOB_SIZE)
+        cluster.fill(engine.UP)
+    finally:
+        sys.setprofile(before)
+    assert cluster.tables.tasks.count(ScheduleStatus.RUNNING) == 200
+    return calls / 200
+
+
+def test_a_task_costs_the_same_in_a_large_cluster() -> None:
+    small, large = calls_per_task(100), calls_per_task(3000)
+    assert 0.5 < large / small < 1.2, (small, large)
 
 
 def test_lost_tasks_among_many_are_replaced() -> None:
