@@ -25,6 +25,7 @@ from scheduler.assembly import Scheduler
 from scheduler.flag_values import TRUTH
 from scheduler.flags import IGNORED, Flags
 from scheduler.settings import Settings, Whoever, settings_of
+from scheduler.store.backup import restore
 from scheduler.store.journal import Fenced, StoreInUse
 from scheduler.store.sqlite_journal import SqliteJournal
 from scheduler.store.store import Store
@@ -113,6 +114,11 @@ def make_command() -> click.Command:
             ["--teardown_framework"], is_flag=True, help="End the framework and ALL ITS TASKS, and nothing else."
         ),
         click.Option(["--yes"], is_flag=True, help="With --teardown_framework: ask nothing."),
+        click.Option(
+            ["--restore_backup"],
+            type=click.Path(path_type=Path),
+            help="Make the store of this backup, and nothing else; what was there is kept as *.replaced.",
+        ),
     ]
     command = _Command(
         name=PROGRAM,
@@ -134,8 +140,14 @@ def _two_dashes(words: Sequence[str]) -> list[str]:
     return [f"-{word}" if re.match(r"-[a-z][\w-]+(=|$)", word) else word for word in words]
 
 
-def _serve(teardown_framework: bool, yes: bool, **given: Any) -> None:
+def _serve(teardown_framework: bool, yes: bool, restore_backup: Path | None, **given: Any) -> None:
     settings = settings_of(Flags(**given), whoever())
+    if restore_backup is not None:
+        if teardown_framework:
+            raise UserError("--restore_backup and --teardown_framework don't go together: one after the other")
+        restore(restore_backup, settings.store)
+        _log.info("cluster %s: %s is made of %s", settings.cluster, settings.store, restore_backup)
+        return
     if teardown_framework:
         _tear_down(settings, confirmed=yes)
         return

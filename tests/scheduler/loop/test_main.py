@@ -20,7 +20,11 @@ import pytest
 
 from scheduler.flags import IGNORED, Flags
 from scheduler.main import _two_dashes, main, make_command
+from scheduler.store.backup import back_up
+from scheduler.store.ops import SaveFrameworkId
 from scheduler.store.sqlite_file import FILE_NAME
+from scheduler.store.sqlite_journal import SqliteJournal
+from scheduler.store.store import Store
 
 SCHEDULER = [sys.executable, "-m", "scheduler.main"]
 PATIENCE = 60.0
@@ -36,7 +40,7 @@ def flags(*words: str) -> Flags:
     command = make_command()
     found: list[Any] = []
 
-    def take(teardown_framework: bool, yes: bool, **given: Any) -> None:
+    def take(teardown_framework: bool, yes: bool, restore_backup: Path | None, **given: Any) -> None:
         found.append(Flags(**given))
 
     command.callback = take
@@ -158,6 +162,27 @@ def test_a_teardown_that_is_not_meant_or_not_possible(tmp_path: Path) -> None:
     assert done.stderr.endswith("aurora_scheduler: nothing is torn down: that was not the cluster's name\n")
     code, line = complaint(*GIVEN, f"--store={tmp_path}", "--teardown_framework", "--yes")
     assert (code, line) == (0, "aurora_scheduler: there is no framework")
+
+
+def test_a_backup_is_put_back(tmp_path: Path) -> None:
+    store, backups = tmp_path / "store", tmp_path / "backups"
+    journal = SqliteJournal(store)
+    assert not list(journal.load())
+    journal.append([SaveFrameworkId(framework_id="then")]).result(PATIENCE)
+    backup = back_up(store, backups, "2026-11-26-13-00")
+    journal.append([SaveFrameworkId(framework_id="now")]).result(PATIENCE)
+    words = (*GIVEN, f"--store={store}", f"--restore_backup={backup}")
+    code, line = complaint(*words)
+    assert code == 6 and "another scheduler" in line
+    journal.close()
+    assert complaint(*words) == (0, f"aurora_scheduler: cluster rz1: {store} is made of {backup}")
+    journal = SqliteJournal(store)
+    assert Store(journal).tables.framework_id == "then"
+    journal.close()
+    assert (store / "journal.sqlite.replaced").exists()
+    code, line = complaint(*GIVEN, f"--store={store}", f"--restore_backup={tmp_path / 'none'}")
+    assert code == 1 and str(tmp_path / "none") in line
+    assert complaint(*words, "--teardown_framework")[0] == 2
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
