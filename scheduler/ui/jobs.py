@@ -168,7 +168,7 @@ def configs(asked: Asked) -> ConfigsView:
     summary_of(context, key)
     rows = tuple(_shown(context, key))
     last = max(0, len(rows) - 1)
-    left = integer(asked.request, "left", 0, high=last)
-    right = integer(asked.request, "right", min(1, last), high=last)
+    left = min(last, integer(asked.request, "left", 0))  # there may be fewer than a moment ago
+    right = min(last, integer(asked.request, "right", 1))
     diff = tuple(diff_lines(rows[left].text, rows[right].text)) if rows else ()
     return ConfigsView(key, rows, left, right, diff, here(asked.request, ("left", "right")), asked.loop.now().wall)

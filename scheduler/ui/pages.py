@@ -78,6 +78,13 @@ async def front(request: web.Request, user: str) -> web.StreamResponse:
     return web.Response(status=302, headers={hdrs.LOCATION: links.HOME})
 
 
+async def without_slash(request: web.Request, user: str) -> web.StreamResponse:
+    """The same address without a slash at its end, as people write it."""
+    url = request.rel_url
+    query = f"?{url.raw_query_string}" if url.raw_query_string else ""
+    return web.Response(status=302, headers={hdrs.LOCATION: url.raw_path.rstrip("/") + query})
+
+
 async def asset(request: web.Request, user: str) -> web.StreamResponse:
     """Raises Problem."""
     name = request.match_info["file"]

@@ -15,7 +15,7 @@ from scheduler.ui import cluster, instances, job_lists, jobs, links, updates
 from scheduler.ui.core.lasting import lasts_s
 from scheduler.ui.core.samples import Samples
 from scheduler.ui.kept import KeptPages
-from scheduler.ui.pages import KEPT, asset, favicon, front, page
+from scheduler.ui.pages import KEPT, asset, favicon, front, page, without_slash
 from scheduler.ui.sampling import SAMPLES, sampling
 from scheduler.ui.stream import STREAMS, OpenStreams, live
 
@@ -31,8 +31,7 @@ def _raw(path: str, handler: Any, about: str, media: str = HTML, **more: Any) ->
 
 
 #: In this order: an address that is more exact comes first.
-PAGES: tuple[Route, ...] = (
-    _raw("/", front, "The front page."),
+_VIEWS: tuple[Route, ...] = (
     _page(links.HOME, job_lists.home, "Roles."),
     _page("/scheduler/{role}", job_lists.role, "Jobs of a role."),
     _page("/scheduler/{role}/{env}", job_lists.role, "Jobs of an environment of a role."),
@@ -45,6 +44,12 @@ PAGES: tuple[Route, ...] = (
     _page(links.PENDING, cluster.pending, "What waits for a host."),
     _page(links.CLUSTER, cluster.cluster, "Hosts, and charts of the cluster."),
     _page(links.QUOTA, cluster.quota, "Quota and tiers."),
+)
+
+PAGES: tuple[Route, ...] = (
+    _raw("/", front, "The front page."),
+    *_VIEWS,
+    *(_raw(f"{page.path}/", without_slash, "The same.") for page in _VIEWS),
     _raw(
         "/live", live, "Says when something happens.", SSE,
         query=(word("role", "Of this one."), word("environment", "Of this one."), word("name", "Of this job.")),

@@ -85,7 +85,7 @@ def update(asked: Asked) -> UpdateView:
     begin, end = row.created, row.modified if is_over else now.wall
     befores = tuple(_config(context, each) for each in instructions.initial_state[:MOST_BEFORES])
     after = _config(context, instructions.desired_state) if instructions.desired_state is not None else None
-    left = integer(asked.request, "left", 0, high=max(0, len(befores) - 1))
+    left = min(max(0, len(befores) - 1), integer(asked.request, "left", 0))
     return UpdateView(
         row=row,
         title=title_of(row.status),

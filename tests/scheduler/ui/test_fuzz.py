@@ -41,7 +41,7 @@ PARTS = {
     "file": ["style.css", "live.js", "x"],
 }  # fmt: skip
 
-#: A role's, a stream's: they are tested by themselves.
+#: A stream; it does not end by itself.
 LEFT_OUT = {"/live"}
 
 
@@ -74,7 +74,7 @@ def test_no_address_is_an_internal_error() -> None:
             await fill(s, big=30)
             pick, seen = random.Random(7), Counter[int]()
             task_ids = [*(task.id for task in s.tables.tasks.all()), "x"]
-            paths = [route.path for route in PAGES if route.path not in LEFT_OUT]
+            paths = [route.path for route in PAGES if route.path not in LEFT_OUT and not route.path.endswith("}/")]
             todo = [address(pick, pick.choice(paths), task_ids) for _ in range(REQUESTS)]
             todo += [f"/scheduler/{job}" for job in (BIG, STUCK, WEB)]
             for first in range(0, len(todo), AT_ONCE):

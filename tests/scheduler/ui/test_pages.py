@@ -149,6 +149,14 @@ def test_an_empty_cluster_has_pages_too() -> None:
                 check(page)
                 assert words in text_of(page), address
             assert (await s.ask("GET", "/")).headers["Location"] == "/scheduler"
+            for written, meant in (
+                ("/scheduler/", "/scheduler"),
+                ("/scheduler/www/?q=%2Fx", "/scheduler/www?q=%2Fx"),
+                ("/scheduler/a/b/c/", "/scheduler/a/b/c"),
+                ("/scheduler/a%2F/b/c/0/", "/scheduler/a%2F/b/c/0"),
+            ):
+                answer = await s.ask("GET", written)
+                assert (answer.status, answer.headers["Location"]) == (302, meant)
 
     run(test)
 
@@ -189,7 +197,9 @@ def test_configurations_of_a_job_are_compared() -> None:
             assert "from 3 to 0-2, 5" in back
             same = text_of(await html(s, f"/scheduler/{WEB}/config?left=1&right=1"))
             assert "There is no difference." in same
-            await html(s, f"/scheduler/{WEB}/config?left=2", 400)
+            fewer = text_of(await html(s, f"/scheduler/{WEB}/config?left=7&right=0"))
+            assert "from 3 to 0-2, 5" in fewer, "a page stays when there are fewer"
+            await html(s, f"/scheduler/{WEB}/config?left=-1", 400)
 
     run(test)
 
