@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from thermos.errors import UserError
+from thermos.words import printable
 
 FILE_NAME = "clusters.json"
 SITE = Path("/etc/aurora")
@@ -50,7 +51,8 @@ class Clusters:
         """Raises UserError: there is none of this name."""
         found = self.known.get(name)
         if found is None:
-            names = f"there are {', '.join(sorted(self.known))}" if self.known else "no cluster is known"
+            known = ", ".join(map(printable, sorted(self.known)))
+            names = f"there are {known}" if known else "no cluster is known"
             raise UserError(f"unknown cluster {name!r}: {names} (looked into {' and '.join(map(str, self.files))})")
         return found
 

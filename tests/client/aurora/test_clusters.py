@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from client.clusters import Cluster, cluster_files, load_clusters, parse_clusters
+from client.clusters import Cluster, Clusters, cluster_files, load_clusters, parse_clusters
 from thermos.errors import UserError
 
 FILE = Path("clusters.json")
@@ -104,3 +104,10 @@ def test_an_unknown_cluster_names_the_known_ones_and_the_files(tmp_path: Path) -
     file.write_text('[{"name": "b"}, {"name": "a"}]')
     with pytest.raises(UserError, match="there are a, b"):
         load_clusters([file]).get("x")
+
+
+def test_names_are_told_without_what_they_would_do_to_a_terminal(tmp_path: Path) -> None:
+    known = parse_clusters(tmp_path / "c", '{"a\\u001b[31m": {"scheduler_uri": "http://h:1"}}')
+    with pytest.raises(UserError) as refused:
+        Clusters(known, ()).get("b")
+    assert "\x1b" not in str(refused.value)
