@@ -33,6 +33,9 @@ KEPT = 20_000
 BATCH = 256
 MAX_READERS = 5_000
 
+#: Bytes after which an answer is long enough: every reader that sleeps holds one.
+BATCH_BYTES = 32 * 1024
+
 #: Of a job: role, environment and name; None asks for nothing.
 Wish = tuple[str | None, str | None, str | None]
 
@@ -223,12 +226,13 @@ class Reader:
             log.resets += not self.is_lost
             self.is_lost, self.position = False, log.published
             return frame(log.position, "reset", b"{}")
-        found: list[bytes] = []
+        found, size = list[bytes](), 0
         for event in log._behind(self.position):
             self.position = event.number
             if _matches(self.wish, event.key):
                 found.append(event.encoded)
-                if len(found) == BATCH:
+                size += len(event.encoded)
+                if len(found) == BATCH or size >= BATCH_BYTES:
                     break
         return b"".join(found)
 

@@ -202,6 +202,26 @@ def test_close_ends_everybody() -> None:
     asyncio.run(test())
 
 
+def test_no_answer_is_long_whatever_is_said() -> None:
+    """Every reader that sleeps holds one."""
+
+    async def test() -> None:
+        log = EventLog("b")
+        reader = log.subscribe()
+        task = task_of("t", WEB)
+        wordy = structs.replace(task, task_events=(TaskEvent(timestamp=7, status=task.status, message="x" * 4096),))
+        for _ in range(100):
+            log.publish(TaskChanged(wordy, None))
+        found: list[str] = []
+        while len(found) < 100:
+            text = await asyncio.wait_for(reader.next(), 20)
+            assert text is not None and len(text) < event_log.BATCH_BYTES + 5000
+            found += [name for name, _, _ in parse(text)]
+        assert found == [f"b-{number}" for number in range(1, 101)]
+
+    asyncio.run(test())
+
+
 def test_readers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         monkeypatch.setattr(event_log, "MAX_READERS", 2)
