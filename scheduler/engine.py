@@ -336,7 +336,8 @@ class Engine:
 
 
 def _is_elsewhere(task: ScheduledTask, agent_id: str | None) -> bool:
-    return bool(agent_id) and task.status in AGENT_ASSIGNED and agent_id != task.assigned_task.slave_id
+    where = task.assigned_task.slave_id
+    return bool(agent_id and where) and agent_id != where and task.status in AGENT_ASSIGNED
 
 
 def _ended_at(task: ScheduledTask, now: Now) -> float:
