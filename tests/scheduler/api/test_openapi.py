@@ -35,7 +35,8 @@ SCHEMAS = Schemas(DOCUMENT)
 STREAMS = {"/api/v1/events"}
 
 GOOD = {
-    "role": ["www", "none"], "env": ["prod", "test"], "name": ["web", "db"], "job": ["web"], "id": ["0", "1", "active"],
+    "role": [*["www"] * 4, "none"], "env": [*["prod"] * 4, "test"], "name": [*["web"] * 4, "db"],
+    "job": ["web"], "id": ["0", "1", "active"],
     "taskId": ["www-prod-web-0-0-0", "x"], "metric": ["total_consumed", "quota_consumed"],
 }  # fmt: skip
 BAD = [
@@ -135,7 +136,9 @@ class Fuzzer:
         if "key" in value:
             return {**good, **{name: value[name] for name in self.some(value)}} if self.chance.random() < 0.5 else good
         if "taskConfig" in value:
-            return {**value, "taskConfig": msgspec.to_builtins(making.config()), "instanceCount": 3}
+            config = msgspec.structs.replace(job().task_config, priority=self.chance.randrange(3))
+            settings = {"settings": {}} if "settings" in value and self.chance.random() < 0.7 else {}
+            return {**value, "taskConfig": msgspec.to_builtins(config), "instanceCount": 3, **settings}
         return value
 
     def some(self, value: dict[str, Any]) -> list[str]:
@@ -211,5 +214,9 @@ def test_thousands_of_requests() -> None:
     run(test)
     assert seen[200] > REQUESTS / 3, "most of it must get somewhere"
     assert seen[201] > 5 and seen[400] > REQUESTS / 20 and seen[404] > REQUESTS / 100 and seen[409] > 5, seen
-    for path in ("GET /api/v1/tasks", f"POST {JOB}/kill", f"POST {JOB}/diff", "POST /api/v1/config/populate"):
+    for path in (
+        "GET /api/v1/tasks", f"POST {JOB}/diff", "POST /api/v1/config/populate", "GET /api/v1/updates",
+        f"POST {JOB}/updates/plan", f"POST {JOB}/updates", f"GET {JOB}/updates/active",
+    ):  # fmt: skip
         assert reached[path] > 3, path
+    assert reached[f"POST {JOB}/kill"] > 0 and reached[f"POST {JOB}/updates/active/abort"] > 0
