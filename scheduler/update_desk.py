@@ -326,11 +326,15 @@ class UpdateDesk:
         return begun_ms is not None and last_change_ms(task) >= begun_ms
 
     def done(self, entry: UpdateEntry) -> tuple[int, int]:
-        """How many instances are over, of how many; on the way back, of those that were touched."""
+        """How many instances are over, of how many; on the way back, of those that were touched. Of an update that
+        can't be understood nothing is known."""
         key = entry.update.summary.key
         found = self._done.get(key)
         if found is None:
-            found = _done(self.progress(entry))
+            try:
+                found = _done(self.progress(entry))
+            except Bug:  # it ended in ERROR then; all others can be told
+                found = (0, 0)
             if entry.state.status not in UPDATE_ACTIVE and key not in self._running:
                 self._done[key] = found
         return found

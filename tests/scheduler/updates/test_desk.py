@@ -15,10 +15,12 @@ from scheduler.core.prune import PruneRules
 from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_decision import UpdateDecision
 from scheduler.core.update_machine import step
-from scheduler.core.update_model import JobUpdateQuery
+from scheduler.core.update_model import JobInstanceUpdateEvent, JobUpdateAction, JobUpdateQuery
 from scheduler.core.update_prune import UpdatePruneRules
 from scheduler.core.update_states import Wish
 from scheduler.core.validation import Rules
+from scheduler.service.update_queries import updates
+from scheduler.store.ops import SaveInstanceUpdateEvents
 from scheduler.update_acts import UpdateActs
 from scheduler.update_desk import REST_PER_INSTANCE_S, SETTLE_S, SMALL
 from scheduler.update_rules import UpdateRules
@@ -263,6 +265,21 @@ def test_a_step_that_raises_ends_its_update_and_nothing_else(monkeypatch: pytest
     assert job.told(key)[-1] == ("ERROR", "Internal scheduler error: oops")
     assert job.priorities() == {0: 0}
     assert job.world.engine.stats.update_errors == 1
+
+
+def test_an_update_that_can_t_be_understood() -> None:
+    """Its events speak of an instance that it does not have."""
+    job = Updated(1)
+    key = job.start(count=1)
+    strange = JobInstanceUpdateEvent(instance_id=7, timestamp_ms=1, action=JobUpdateAction.INSTANCE_UPDATING)
+    job.world.act(lambda turn: turn.apply(SaveInstanceUpdateEvents(key=key, events=(strange,))))
+    job.work(2)
+    assert job.told(key)[-1] == (
+        "ERROR", "Internal scheduler error: cannot fold an event: instance 7 is not in the update"
+    )  # fmt: skip
+    found = updates(job.context)
+    assert [each.status.value for each in found.updates] == ["ERROR"]
+    assert job.world.engine.updates.done(job.entry(key)) == (0, 0)
 
 
 def test_acts_that_raise_are_taken_back_and_end_their_update(monkeypatch: pytest.MonkeyPatch) -> None:
