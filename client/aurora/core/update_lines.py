@@ -120,10 +120,18 @@ def stand_text(cell: Cell) -> str:
 
 def wait_text(wait: Wait, now_ms: int) -> str:
     """What it waits for, and since when or for how long still."""
-    text = one_line(wait.what) or one_line(wait.kind)
+    age = _age_text(wait, now_ms)
+    return f"{_words(wait)}, {age}" if age else _words(wait)
+
+
+def _words(wait: Wait) -> str:
+    return one_line(wait.what) or one_line(wait.kind)
+
+
+def _age_text(wait: Wait, now_ms: int) -> str:
     if wait.until_ms is not None and wait.until_ms > now_ms:
-        return f"{text}, {running_clock((wait.until_ms - now_ms) / 1000)} left"
-    return f"{text}, for {running_clock(max(0, now_ms - wait.since_ms) / 1000)}" if wait.since_ms else text
+        return f"{running_clock((wait.until_ms - now_ms) / 1000)} left"
+    return f"for {running_clock(max(0, now_ms - wait.since_ms) / 1000)}" if wait.since_ms else ""
 
 
 def _cells(batches: Batches, columns: int) -> list[StyledLine]:
@@ -148,10 +156,17 @@ def _longest(waits: Mapping[int, Wait], now_ms: int, room: int) -> list[StyledLi
     """Those that have waited longest; the last line is for all others."""
     found = sorted(waits.items(), key=lambda entry: (entry[1].since_ms, entry[0]))
     shown = found if len(found) <= room else found[: max(0, room - 1)]
-    lines: list[StyledLine] = [[(f"  instance {n}: {wait_text(wait, now_ms)}", "yellow")] for n, wait in shown]
+    lines: list[StyledLine] = [[(f"  instance {n}{_named_age(wait, now_ms)}: {_words(wait)}", "yellow")]
+                               for n, wait in shown]  # fmt: skip
     if len(shown) < len(found) and room:
         lines.append([(f"  … {len(found) - len(shown)} more wait", "dim")])
     return lines
+
+
+def _named_age(wait: Wait, now_ms: int) -> str:
+    """Before the words, which may be longer than the line."""
+    age = _age_text(wait, now_ms)
+    return f", {age}" if age else ""
 
 
 # --- a line for each change ------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def test_a_cell_for_every_instance_of_a_big_update() -> None:
     )  # fmt: skip
     lines = shown(update_, rows=5, columns=23)
     assert [line.strip() for line in lines[1:3]] == ["●◐········ ··········", "·········· ··········"]
-    assert lines[3] == "  instance 9: w9, for …"
+    assert lines[3] == "  instance 9, for 10 s…"
     assert lines[4] == "  … 9 more wait"
     assert len(lines) == 5
     assert all(width_of(line) <= 23 for line in lines)
