@@ -15,6 +15,7 @@ from client.aurora.core.updates import (
     BLOCKED,
     PAUSED,
     PLACEMENT,
+    RESUME,
     Cell,
     Event,
     InstanceEvent,
@@ -187,7 +188,8 @@ def instance_line(job: str, event: InstanceEvent) -> str:
 def waiting_line(job: str, wait: Wait, now_ms: int) -> str:
     """`17:03:21.4 rz1/www/prod/web/0 waits: no host was found for it yet, for 12 s`."""
     which = f"{job}/{wait.instance}" if wait.instance is not None else job
-    hint = f" (aurora job why {which})" if wait.kind == PLACEMENT and wait.instance is not None else ""
+    hints = {PLACEMENT: f" (aurora job why {which})", RESUME: f" (aurora update resume {job})"}
+    hint = hints.get(wait.kind, "")
     return f"{clock_time(now_ms / 1000)} {which} waits: {wait_text(wait, now_ms)}{hint}"
 
 

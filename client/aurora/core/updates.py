@@ -23,8 +23,8 @@ PAUSED = frozenset({"ROLL_FORWARD_PAUSED", "ROLL_BACK_PAUSED"})
 BLOCKED = frozenset({"ROLL_FORWARD_AWAITING_PULSE", "ROLL_BACK_AWAITING_PULSE"})
 ACTIVE = frozenset({"ROLLING_FORWARD", "ROLLING_BACK"}) | PAUSED | BLOCKED
 
-#: The kind of wait of an instance that finds no host.
-PLACEMENT = "PLACEMENT"
+#: Kinds of waits: of an instance that finds no host, of an update that was paused.
+PLACEMENT, RESUME = "PLACEMENT", "RESUME"
 
 #: What `update list --status` takes: a word for several, or one of them.
 STATUS_GROUPS: Mapping[str, frozenset[str]] = {

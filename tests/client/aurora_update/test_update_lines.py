@@ -146,7 +146,7 @@ def test_lines() -> None:
         " job/3 waits: no host was found, for 15 s (aurora job why job/3)"
     )
     whole = Wait(what="it is paused", kind="RESUME", since_ms=60_000)
-    assert waiting_line("job", whole, 75_000).endswith(" job waits: it is paused, for 15 s")
+    assert waiting_line("job", whole, 75_000).endswith(" job waits: it is paused, for 15 s (aurora update resume job)")
 
 
 def test_a_big_update_is_told_in_counts(capsys: pytest.CaptureFixture[str]) -> None:
