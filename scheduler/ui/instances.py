@@ -61,7 +61,7 @@ def _panel(asked: Asked, task: ScheduledTask) -> TaskPanel:
     number = assigned.instance_id
     neighbours = _neighbours(asked, task)
     return TaskPanel(
-        row=task_row(context, task, asked.settings.observer_port),
+        row=task_row(context, task, asked.settings.observer_port, is_alone=True),
         ports=tuple(sorted(assigned.assigned_ports.items())),
         config=config_row(context, task.config, ((number, number),)),
         failures=task.failure_count,

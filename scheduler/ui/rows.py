@@ -11,17 +11,19 @@ from scheduler.service.task_queries import pending_reason
 from scheduler.store.update_table import UpdateEntry
 from scheduler.ui.core.config_text import config_text, facts_of, ranges_words, resources_of
 from scheduler.ui.core.views import ConfigRow, Event, TaskRow, UpdateRow
+from web.core.svg import clip
 from web.format import segment
 
-#: States of a task's history that are told; the latest ones are.
-MOST_EVENTS = 50
+#: Of a task in a list: its latest states, and letters of a message.
+FEW_EVENTS, SHORT_NOTE = 12, 300
 
-#: Letters of a message.
-LONGEST_NOTE = 2_000
+#: The same of a task by itself, and of what happened to an update.
+MOST_EVENTS, LONGEST_NOTE = 100, 2_000
 
 
-def task_row(context: Context, task: ScheduledTask, observer_port: int) -> TaskRow:
+def task_row(context: Context, task: ScheduledTask, observer_port: int, *, is_alone: bool = False) -> TaskRow:
     events = task.task_events
+    most, longest = (MOST_EVENTS, LONGEST_NOTE) if is_alone else (FEW_EVENTS, SHORT_NOTE)
     last = events[-1] if events else None
     message = last.message if last is not None else ""
     if task.status is ScheduleStatus.PENDING:
@@ -33,10 +35,10 @@ def task_row(context: Context, task: ScheduledTask, observer_port: int) -> TaskR
         status=task.status,
         since=since(task),
         began=events[0].timestamp / 1000 if events else 0.0,
-        note=message[:LONGEST_NOTE],
+        note=clip(message, longest),
         host=host,
         observer=observer_url(host, observer_port, task.id) if host else "",
-        events=tuple(_event(each) for each in events[-MOST_EVENTS:]),
+        events=tuple(_event(each, longest) for each in events[-most:]),
         is_active=task.is_active,
         ran_s=_ran_s(task) if task.status in TERMINAL else None,
     )
@@ -52,8 +54,8 @@ def _ran_s(task: ScheduledTask) -> float | None:
     return None if begun is None else max(0.0, (task.task_events[-1].timestamp - begun) / 1000)
 
 
-def _event(event: TaskEvent) -> Event:
-    return Event(event.timestamp / 1000, event.status, event.message[:LONGEST_NOTE])
+def _event(event: TaskEvent, longest: int) -> Event:
+    return Event(event.timestamp / 1000, event.status, clip(event.message, longest))
 
 
 def observer_url(host: str, port: int, task_id: str = "") -> str:

@@ -16,6 +16,7 @@ from scheduler.core.update_model import (
     UPDATE_ENDED,
     InstanceTaskConfig,
     JobInstanceUpdateEvent,
+    JobUpdateEvent,
     JobUpdateKey,
     JobUpdateQuery,
 )
@@ -39,6 +40,7 @@ from scheduler.ui.rows import LONGEST_NOTE, config_row, update_row
 from scheduler.ui.wanted import here, wanted
 from web.asking import Problem, integer, shorten
 from web.core.squares import MOST_LINKED
+from web.core.svg import clip
 
 #: Active updates on the list; batches of the grid; configurations that are compared.
 MOST_ACTIVE, MOST_BATCHES, MOST_BEFORES = 100, 60, 50
@@ -94,9 +96,7 @@ def update(asked: Asked) -> UpdateView:
         batches=groups if 1 < len(groups) <= MOST_BATCHES and len(cells) <= MOST_LINKED else (),
         batch_count=len(groups),
         bands=bands_of(len(cells), begin, entry.instance_events, end),
-        events=tuple(
-            Event(e.timestamp_ms / 1000, e.status, (e.message or "")[:LONGEST_NOTE], e.user or "") for e in entry.events
-        ),
+        events=tuple(_event(each) for each in entry.events),
         instance_events=_instance_events(asked, entry.instance_events),
         settings=tuple(settings_words(instructions.settings)),
         metadata=tuple((each.key, each.value) for each in entry.update.summary.metadata),
@@ -111,6 +111,10 @@ def update(asked: Asked) -> UpdateView:
         diff=tuple(diff_lines(befores[left].text, after.text)) if befores and after is not None else (),
         at=now.wall,
     )
+
+
+def _event(event: JobUpdateEvent) -> Event:
+    return Event(event.timestamp_ms / 1000, event.status, clip(event.message or "", LONGEST_NOTE), event.user or "")
 
 
 def _find(asked: Asked) -> UpdateEntry:
@@ -136,7 +140,7 @@ def _instance_events(asked: Asked, events: list[JobInstanceUpdateEvent]) -> List
         found = [event for event in events if str(event.instance_id) == want.query]
     page = cut(found[::-1], want, here(asked.request, ("left",)), len(events))
     return page.with_rows(
-        InstanceEvent(e.instance_id, e.timestamp_ms / 1000, e.action, (e.message or "")[:LONGEST_NOTE])
+        InstanceEvent(e.instance_id, e.timestamp_ms / 1000, e.action, clip(e.message or "", LONGEST_NOTE))
         for e in page.rows
     )
 

@@ -12,9 +12,13 @@ import msgspec
 
 from scheduler.core.model import Constraint, Container, PartitionPolicy, SlaPolicy, TaskConfig
 from scheduler.core.resources import MILLI, amount_of
+from web.core.svg import clip
 
-#: Lines of a difference; a longer one is cut.
-MOST_LINES = 3_000
+#: Lines of a difference, and letters of a line; what is longer is cut.
+MOST_LINES, LONGEST_LINE = 3_000, 2_000
+
+#: Letters of one fact; the whole is in the text.
+LONGEST_FACT = 500
 
 _MIB = 1 << 20
 
@@ -58,7 +62,7 @@ def facts_of(config: TaskConfig) -> list[tuple[str, str]]:
         ("Fetched", ", ".join(each.value for each in config.mesos_fetcher_uris)),
         ("Executor", config.executor_config.name if config.executor_config is not None else ""),
     ]
-    return [(name, words) for name, words in found if words]
+    return [(name, clip(words, LONGEST_FACT)) for name, words in found if words]
 
 
 def constraint_words(constraint: Constraint) -> str:
@@ -130,7 +134,7 @@ def _diff_line(line: str) -> DiffLine:
     if line.startswith("@@"):
         return DiffLine("skip", line)
     kind = {"-": "gone", "+": "come"}.get(line[:1], "same")
-    return DiffLine(kind, line)
+    return DiffLine(kind, clip(line, LONGEST_LINE))
 
 
 def ranges_words(ranges: Iterable[tuple[int, int]]) -> str:

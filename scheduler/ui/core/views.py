@@ -95,6 +95,11 @@ class ConfigRow:
     facts: tuple[tuple[str, str], ...]
     text: str
 
+    @property
+    def is_long(self) -> bool:
+        """Not to be sent with everything else again and again."""
+        return len(self.text) > 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class UpdateRow:

@@ -204,6 +204,22 @@ def test_configurations_of_a_job_are_compared() -> None:
     run(test)
 
 
+def test_a_very_long_configuration_is_shown_on_its_own_page() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            await s.loop.act(lambda turn: s.loop.engine.insert(turn, config(WEB, "1", "x" * 50_000), [0, 1]))
+            await s.loop.act(lambda turn: s.loop.engine.insert(turn, config(WEB, "2"), [2]))
+            page = await html(s, f"/scheduler/{WEB}")
+            check(page)
+            where = f"/scheduler/{WEB}/config?left=0&right=0"
+            assert "x" * 40_000 not in page and where in addresses(page)
+            assert "x" * 40_000 in await html(s, where)
+            other = await html(s, f"/scheduler/{WEB}/config?left=1&right=1")
+            assert "x" * 40_000 not in other and where in addresses(other)
+
+    run(test)
+
+
 def test_what_waits_says_why_host_by_host() -> None:
     async def test() -> None:
         async with serving() as s:
@@ -312,6 +328,8 @@ def test_messages_of_all_lengths_are_told() -> None:
             await move(s, WEB, [0], "RUNNING", "x" * 100_000)
             page = await html(s, f"/scheduler/{WEB}")
             check(page)
-            assert len(page) < 30_000
+            assert len(page) < 15_000
+            alone = await html(s, f"/scheduler/{WEB}/0")
+            assert "x" * 1_999 + "…" in alone and "x" * 2_000 not in alone
 
     run(test)
