@@ -13,7 +13,7 @@ from client.api_client import ApiClient, is_missing
 from client.aurora.context import Context
 from client.aurora.core.answers import one_line
 from client.aurora.core.update_lines import counts_line, instance_line, state_line, table_lines, waiting_line
-from client.aurora.core.updates import BACK, ENDED, FORWARD, Event, InstanceEvent, Update
+from client.aurora.core.updates import BACK, FORWARD, Event, InstanceEvent, Update
 from client.aurora.exits import Exit
 from client.aurora.update_watch import UpdateWatch, find_update, wall_ms
 from client.exits import echo_lines
@@ -159,7 +159,7 @@ def progress_for(context: Context, job: str, from_start: bool) -> Progress:
 
 
 def _order(event: Event | InstanceEvent) -> tuple[int, int]:
-    """By time; of one moment an end comes last, any other state first."""
-    if isinstance(event, Event):
-        return event.timestamp_ms, 2 if event.status in ENDED else 0
-    return event.timestamp_ms, 1
+    """By time; of one moment as one comes of the other: forward, instances, back, instances, pause or end."""
+    if isinstance(event, InstanceEvent):
+        return event.timestamp_ms, 3 if "ROLL" in event.action else 1
+    return event.timestamp_ms, {"ROLLING_FORWARD": 0, "ROLLING_BACK": 2}.get(event.status, 4)

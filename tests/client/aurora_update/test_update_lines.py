@@ -163,6 +163,18 @@ def test_a_big_update_is_told_in_counts(capsys: pytest.CaptureFixture[str]) -> N
     assert counts_line("job", parsed(big)) == "job: 0 of 200 instances"
 
 
+def test_what_happened_at_one_moment_is_told_in_its_order(capsys: pytest.CaptureFixture[str]) -> None:
+    states = ["ABORTED", "ROLLING_BACK", "ROLLING_FORWARD"]
+    actions = ["INSTANCE_ROLLING_BACK", "INSTANCE_UPDATE_FAILED"]
+    told = {
+        "updateEvents": [{"status": status, "timestampMs": 61_000} for status in states],
+        "instanceEvents": [{"instanceId": 0, "action": action, "timestampMs": 61_000} for action in actions],
+    }
+    Lines("job", from_start=True).show(parse_update({**update(), **told}))
+    words = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
+    assert words == ["ROLLING_FORWARD", "INSTANCE_UPDATE_FAILED", "ROLLING_BACK", "INSTANCE_ROLLING_BACK", "ABORTED"]
+
+
 def test_what_is_waited_for_long_is_told_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
