@@ -37,12 +37,29 @@ OFFERS_AT_ONCE, STATUSES_AT_ONCE = 250, 100
 PATIENCE_S = 30.0
 
 
-class Cluster:
-    """`spent`: processor seconds by kind of work, `done`: how many of them; `launched`: (task, agent) in order."""
+class Spent:
+    """Processor seconds by kind of work, and how many of them were done; of several clusters one after the other."""
 
-    def __init__(self, hosts: int, tables: Tables | None = None, seed: int = 7) -> None:
-        self.spent: defaultdict[str, float] = defaultdict(float)
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.done: Counter[str] = Counter()
+
+    def us_each(self, kind: str) -> float:
+        return round(1e6 * self.seconds[kind] / max(1, self.done[kind]), 1)
+
+    def s_of(self, kinds: Iterable[str]) -> float:
+        return sum(self.seconds[kind] for kind in kinds)
+
+    def forget(self, kind: str) -> None:
+        """What was counted of it so far."""
+        del self.seconds[kind], self.done[kind]
+
+
+class Cluster:
+    """`launched`: (task, agent) in order."""
+
+    def __init__(self, hosts: int, tables: Tables | None = None, spent: Spent | None = None, seed: int = 7) -> None:
+        self.spent = spent if spent is not None else Spent()
         self.launched: list[tuple[str, str]] = []
         self.journal_bytes = 0
         self.tables = tables if tables is not None else Tables()
@@ -80,8 +97,8 @@ class Cluster:
             elif isinstance(effect, AcknowledgeStatus):
                 encode(api.acknowledge(effect.status))
         self.engine.next_wake()
-        self.spent[kind] += time.process_time() - began
-        self.done[kind] += count
+        self.spent.seconds[kind] += time.process_time() - began
+        self.spent.done[kind] += count
         for effect in launches:
             self._launch(effect)
         return result
@@ -96,7 +113,7 @@ class Cluster:
             self.wait(max(0.0, wake - self.now.mono))
             before = len(self.launched)
             self.act("step", 0, self.engine.step)
-            self.done["step"] += len(self.launched) - before
+            self.spent.done["step"] += len(self.launched) - before
             left, self._left = self._left, []
             self._offer("offer", left)
             for state in report:
@@ -127,18 +144,6 @@ class Cluster:
             offer = rest_of(offer, taken, next(self._numbers))
             self.launched.append((info.task_id.value, info.agent_id.value))
         self._left.append(offer)
-
-    # --- figures ----------------------------------------------------------------------------------------------------
-
-    def us_each(self, kind: str) -> float:
-        return round(1e6 * self.spent[kind] / max(1, self.done[kind]), 1)
-
-    def forget(self, kind: str) -> None:
-        """What was counted of it so far."""
-        del self.spent[kind], self.done[kind]
-
-    def s_of(self, kinds: Iterable[str]) -> float:
-        return sum(self.spent[kind] for kind in kinds)
 
 
 def a_status(task_id: str, agent: str, state: str) -> TaskStatus:

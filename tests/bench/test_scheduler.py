@@ -47,7 +47,7 @@ def test_a_cluster_counts_every_kind_of_work() -> None:
     cluster.fill((TaskState.STARTING, TaskState.RUNNING))
     assert cluster.tables.tasks.count(ScheduleStatus.RUNNING) == len(cluster.launched) == 20
     for kind in ("insert", "step", "offer", TaskState.STARTING, TaskState.RUNNING):
-        assert cluster.done[kind] == 20 and cluster.spent[kind] > 0, kind
+        assert cluster.spent.done[kind] == 20 and cluster.spent.seconds[kind] > 0, kind
     assert 1000 < cluster.journal_bytes / 20 < 4000
 
 
