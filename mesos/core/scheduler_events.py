@@ -143,6 +143,9 @@ ACTION_ORDER: tuple[type[Action], ...] = (Close, TellDisconnected, TellProblem, 
 #: Mesos' are 36 characters; it goes back to the master with each call.
 _LONGEST_STREAM_ID = 256
 
+#: Statuses of troubles that pass; 404 is what a master says that has only just started.
+PASSING = frozenset({404, 408, 425, 429})
+
 
 class Answer(NamedTuple):
     """Of an HTTP answer what matters here; headers that are absent are empty."""
@@ -172,7 +175,7 @@ def classify(connection: int, url: str, answer: Answer) -> SessionEvent:
         return Accepted(connection, answer.stream_id)
     if answer.status in (307, 308):
         return Redirected(connection, answer.location)
-    if 400 <= answer.status < 500 and answer.status not in (408, 425, 429):
+    if 400 <= answer.status < 500 and answer.status not in PASSING:
         remedy = {401: "; check the credentials", 403: "; check the principal and what it may do"}
         return Refused(connection, f"cannot subscribe at {url}: {text}{remedy.get(answer.status, '')}")
     return Failed(connection, f"cannot subscribe at {url} yet: {text}", _seconds(answer.retry_after))

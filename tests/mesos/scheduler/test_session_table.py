@@ -301,7 +301,7 @@ ANSWERS: list[tuple[Answer, SessionEvent]] = [
         Refused(7, f"cannot subscribe at {A}: 401: Unauthorized.; check the credentials"),
     ),
     (Answer(403), Refused(7, f"cannot subscribe at {A}: 403; check the principal and what it may do")),
-    (Answer(404), Refused(7, f"cannot subscribe at {A}: 404")),
+    (Answer(404, "404 Not Found."), Failed(7, f"cannot subscribe at {A} yet: 404: Not Found.")),
     (Answer(429, retry_after="7"), Failed(7, f"cannot subscribe at {A} yet: 429", 7.0)),
     (Answer(408), Failed(7, f"cannot subscribe at {A} yet: 408")),
     (Answer(500, "x"), Failed(7, f"cannot subscribe at {A} yet: 500: x")),
