@@ -236,7 +236,7 @@ async def test_killed_again_and_again(mesos: Target, tmp_path: Path) -> None:
         update_id = (await scheduler.ask("POST", url, body, status=201))["key"]["id"]
         await asyncio.sleep(chance.uniform(0, 1))
         await scheduler.kill()
-    for _ in range(3):
+    for _ in range(2):
         async with SchedulerProcess(mesos, store) as scheduler:
             await asyncio.sleep(SETTLE_S + chance.uniform(-0.5, 1.5))
             await scheduler.kill()
