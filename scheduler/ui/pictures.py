@@ -11,6 +11,7 @@ from markupsafe import Markup
 from scheduler.core.model import JobKey
 from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_model import JobUpdateStatus
+from scheduler.core.update_states import is_backward
 from scheduler.core.update_view import Stage
 from scheduler.service.job_queries import JobStats
 from scheduler.ui import links
@@ -62,8 +63,11 @@ def statuses_bar(statuses: Sequence[tuple[ScheduleStatus, int]]) -> Markup:
     return parts_bar(words, [(status_class(status), count) for status, count in statuses], width=200)
 
 
-def progress_bar(done: int, total: int) -> Markup:
-    return parts_bar(f"{done} of {total}", (("c-updated", done), ("c-untouched", total - done)), width=160)
+def progress_bar(done: int, total: int, status: JobUpdateStatus) -> Markup:
+    """On the way back it has another colour: it is no success."""
+    stage = Stage.ROLLED_BACK if is_backward(status) or status is _U.ROLLED_BACK else Stage.UPDATED
+    parts = ((stage_class(stage), done), (stage_class(Stage.UNTOUCHED), total - done))
+    return parts_bar(f"{done} of {total}", parts, width=160)
 
 
 def measure_bar(name: str, measure: Measure) -> Markup | None:

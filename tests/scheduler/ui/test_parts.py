@@ -29,6 +29,7 @@ from scheduler.core.update_model import (
     JobUpdateAction,
     JobUpdateKey,
     JobUpdateSettings,
+    JobUpdateStatus,
     JobUpdateSummary,
     QueueStrategy,
     UpdateStrategy,
@@ -43,6 +44,7 @@ from scheduler.ui.core.listing import Order, Wanted, arrange, cut
 from scheduler.ui.core.samples import KINDS, Samples
 from scheduler.ui.core.update_grid import Cell, bands_of, cells_by_instance, cells_of
 from scheduler.ui.core.update_words import settings_words
+from scheduler.ui.pictures import progress_bar
 from tests.scheduler.core import making
 from tests.scheduler.ui.world import WEB, config
 
@@ -177,6 +179,13 @@ def test_the_timeline_is_bounded_and_ends_as_the_update_does() -> None:
     assert all(sum(band.counts) == 4_000 for band in bands)
     assert bands[-1].counts[order.index(Stage.UPDATED)] == 4_000
     assert [band.at for band in bands] == sorted(band.at for band in bands)
+
+
+def test_what_was_rolled_back_looks_like_no_success() -> None:
+    half = progress_bar(1, 2, JobUpdateStatus.ROLLING_FORWARD)
+    assert "c-updated" in half and "c-untouched" in half
+    back = progress_bar(2, 2, JobUpdateStatus.ROLLED_BACK)
+    assert "c-rolled-back" in back and "c-updated" not in back and "c-untouched" not in back
 
 
 def test_strategies_in_words() -> None:

@@ -40,6 +40,7 @@ from scheduler.core.update_model import (
     JobUpdateSummary,
     UpdateStrategy,
 )
+from scheduler.core.update_start import UPDATE_ID
 from scheduler.store.ops import (
     SaveCronJob,
     SaveHostAttributes,
@@ -56,6 +57,9 @@ WEB = JobKey(role="www", environment="test", name="webserver")
 BIG = JobKey(role="www", environment="prod", name="api")
 STUCK = JobKey(role="ads", environment="prod", name="trainer")
 CRON = JobKey(role="ads", environment="prod", name="nightly")
+
+#: What `aurora` puts into every update: a long word.
+CLIENTS = Metadata(key=UPDATE_ID, value="6b0e1a2c-55d3-4c0e-9d0a-2f6a1c8f7b11")
 
 _A, _U = JobUpdateAction, JobUpdateStatus
 
@@ -167,7 +171,7 @@ class Story:
         current = dict.fromkeys(range(count), before)
         diff = diff_instances(current, after, count)
         self._update = JobUpdate(
-            summary=JobUpdateSummary(key=self.key, user="jane", metadata=after.metadata),
+            summary=JobUpdateSummary(key=self.key, user="jane", metadata=(*after.metadata, CLIENTS)),
             instructions=instructions_of(diff, current, after, settings),
         )
         self.at_ms = int(s.loop.now().wall * 1000) - 60_000
