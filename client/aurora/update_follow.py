@@ -41,7 +41,7 @@ def look_up(api: ApiClient, job: ClusterJobKey, update_id: str | None) -> Update
         return find_update(api, job, update_id or ACTIVE)
     except RemoteError as error:
         if is_missing(error):
-            raise UserError(missing_text(job, update_id)) from error
+            raise UserError(f"{missing_text(job, update_id)}; `aurora update list {job}` shows all") from error
         raise
 
 

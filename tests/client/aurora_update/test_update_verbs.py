@@ -12,7 +12,7 @@ from tests.client.aurora.fake_scheduler import FakeScheduler, refusal
 from tests.client.aurora_update.fake_updates import ID, WEB, FakeUpdates
 
 KEY = "rz1/www/test/web"
-NONE = f"aurora: No active update found for this job: {KEY}\n"
+NONE = f"aurora: No active update found for this job: {KEY}"
 
 
 def url(fake: FakeScheduler) -> str:
@@ -222,13 +222,14 @@ def test_rollback_and_wait(desk: Desk, updates: FakeUpdates, status: str, code: 
 def test_no_active_update(desk: Desk, updates: FakeUpdates, verb: str) -> None:
     updates.told = {}
     done = desk.aurora("update", verb, KEY)
-    assert (done.code, done.out, done.err) == (6, "", NONE)
+    hint = f"; `aurora update list {KEY}` shows all\n" if verb in ("wait", "info") else "\n"
+    assert (done.code, done.out, done.err) == (6, "", NONE + hint)
 
 
 @pytest.mark.parametrize("verb", ["wait", "info"])
 def test_an_unknown_id(desk: Desk, fake: FakeScheduler, updates: FakeUpdates, verb: str) -> None:
     done = desk.aurora("update", verb, KEY, "abc")
-    assert (done.code, done.err) == (6, f"aurora: No update abc found for this job: {KEY}\n")
+    assert (done.code, done.err) == (6, f"aurora: No update abc found for this job: {KEY}")
     asked = len(fake.requests)
     done = desk.aurora("update", verb, KEY, "a/b")
     assert (done.code, done.err) == (6, "aurora: bad update id 'a/b': `aurora update list` shows ids\n")
