@@ -152,9 +152,9 @@ def test_refusals_have_all_their_problems() -> None:
         Wire(problem(400, "INVALID_REQUEST", "Bad job", problems=problems)).client().post("/jobs", {})
     assert str(caught.value) == "Bad job\n  resources: numCpus must be there\n  and more"
     both = "resources: numCpus must be there; and more"  # as the scheduler says it
-    with pytest.raises(ApiError, match="^the scheduler refused:\n  resources: numCpus must be there\n  and more$"):
+    with pytest.raises(ApiError, match=r"^the scheduler refused:\n  resources: numCpus must be there\n  and more$"):
         Wire(problem(400, "INVALID_REQUEST", both, problems=problems)).client().post("/jobs", {})
-    with pytest.raises(ApiError, match="^resources: numCpus must be there$"):
+    with pytest.raises(ApiError, match=r"^resources: numCpus must be there$"):
         Wire(problem(400, "INVALID_REQUEST", both[:32], problems=problems[:1])).client().post("/jobs", {})
     assert (caught.value.status, caught.value.code) == (400, "INVALID_REQUEST")
     assert not is_missing(caught.value)

@@ -229,7 +229,8 @@ def test_no_active_update(desk: Desk, updates: FakeUpdates, verb: str) -> None:
 @pytest.mark.parametrize("verb", ["wait", "info"])
 def test_an_unknown_id(desk: Desk, fake: FakeScheduler, updates: FakeUpdates, verb: str) -> None:
     done = desk.aurora("update", verb, KEY, "abc")
-    assert (done.code, done.err) == (6, f"aurora: No update abc found for this job: {KEY}")
+    text = f"aurora: No update abc found for this job: {KEY}; `aurora update list {KEY}` shows all\n"
+    assert (done.code, done.err) == (6, text)
     asked = len(fake.requests)
     done = desk.aurora("update", verb, KEY, "a/b")
     assert (done.code, done.err) == (6, "aurora: bad update id 'a/b': `aurora update list` shows ids\n")
