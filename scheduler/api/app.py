@@ -35,12 +35,15 @@ from scheduler.ui.table import PAGES, prepare
 from thermos.errors import ThermosError
 from web.answers import answer
 from web.asking import Problem
+from web.large import LargeAnswers
 from web.protection import add_headers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Bytes of a request's line, and of each header.
 MAX_LINE = 8190
+
+LARGE = web.AppKey("large", LargeAnswers)
 
 _log = logging.getLogger("aurora.scheduler")
 
@@ -51,6 +54,7 @@ def make_app(loop: Loop, settings: ApiSettings) -> web.Application:
     app[LOOP] = loop
     app[SETTINGS] = settings
     app[REQUESTS] = RequestCounts()
+    app[LARGE] = LargeAnswers()
     app[OPENAPI] = openapi_document(ROUTES)
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(_name_server)
@@ -107,7 +111,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     begun = perf_counter()
     try:
         gate.check_host(request)
-        response = await handler(request)
+        response = await request.app[LARGE].send(request, await handler(request))
     except Problem as problem:
         response = _refuse(request, problem)
         if problem.status == 401:
