@@ -98,7 +98,7 @@ def _running_lines(plan: Plan) -> Iterator[str]:
 
 
 def _time_lines(plan: Plan) -> Iterator[str]:
-    if plan.seconds_at_least is not None:
+    if plan.seconds_at_least is not None and plan.seconds_at_least > 0:
         yield f"It takes at least {duration(plan.seconds_at_least)}: so long is what has to be watched."
     if plan.usual_seconds is None:
         yield "Nothing is known of how long its instances take to start."

@@ -386,6 +386,10 @@ def test_plan(desk: Desk, fake: FakeScheduler) -> None:
     assert body["settings"]["updateOnlyTheseInstances"] == [{"first": 0, "last": 5}]
     assert (body["instanceCount"], body["metadata"], body["message"]) == (2, [], "")
     assert desk.aurora("update", "plan", "-o", "json", KEY, "web.aurora").json == {"job": KEY, **PLAN}
+    fake.on["POST", f"{WEB}/updates/plan"] = lambda body: (200, {**PLAN, "secondsAtLeast": 0})
+    done = desk.aurora("update", "plan", KEY, "web.aurora")
+    assert done.lines[-1].startswith("It will usually take"), "nothing is watched"
+    assert "has to be watched" not in done.out
 
 
 def test_plan_without_a_past_and_with_many_batches(desk: Desk, fake: FakeScheduler) -> None:
