@@ -11,6 +11,7 @@ from typing import Any
 from client.aurora.core.answers import one_line
 from client.aurora.core.update_lines import wait_text
 from client.aurora.core.updates import Update
+from client.job_keys import instance_ranges
 from client.render import long_time, plural, utc_time
 
 _COLUMNS = (
@@ -73,9 +74,7 @@ def info_lines(job: str, update: Update, now_ms: int) -> Iterator[str]:
     yield f"Progress: {update.progress.done} of {plural(update.progress.total, 'instance')}"
     if update.waits_for:
         yield "Waits for:"
-        for wait in update.waits_for:
-            which = f"Instance {wait.instance}: " if wait.instance is not None else ""
-            yield f"  {which}{wait_text(wait, now_ms)}"
+        yield from _wait_lines(update, now_ms)
     if update.update_events:
         yield "Update events:"
         for event in update.update_events:
@@ -92,6 +91,18 @@ def info_lines(job: str, update: Update, now_ms: int) -> Iterator[str]:
         yield "Metadata:"
         for pair in update.metadata:
             yield f"  {one_line(pair.key)}: {one_line(pair.value)}"
+
+
+def _wait_lines(update: Update, now_ms: int) -> Iterator[str]:
+    """Instances that wait for the same in one line."""
+    found: dict[str, list[int]] = {}
+    for wait in update.waits_for:
+        instances = found.setdefault(wait_text(wait, now_ms), [])
+        if wait.instance is not None:
+            instances.append(wait.instance)
+    for text, instances in found.items():
+        which = f"Instance{'s' if len(instances) > 1 else ''} {instance_ranges(instances)}: " if instances else ""
+        yield f"  {which}{text}"
 
 
 def info_document(job: str, update: Update) -> dict[str, Any]:

@@ -291,6 +291,17 @@ def test_list_by_a_status_that_is_none(desk: Desk, updates: FakeUpdates) -> None
     assert "'happy' is not one of 'active', 'all', 'blocked'" in done.err
 
 
+def test_info_of_many_that_wait_for_the_same(desk: Desk, updates: FakeUpdates) -> None:
+    updates.told["waitsFor"] = [
+        {"instance": number, "kind": "STOP", "what": "it is stopping" if number != 3 else "it is starting"}
+        for number in range(4_000)
+    ]
+    lines = desk.aurora("update", "info", KEY).lines
+    at = lines.index("Waits for:")
+    assert lines[at + 1 : at + 3] == ["  Instances 0-2,4-3999: it is stopping", "  Instance 3: it is starting"]
+    assert not lines[at + 3].startswith("  ")
+
+
 def test_info(desk: Desk, updates: FakeUpdates) -> None:
     updates.instance(0, "INSTANCE_UPDATING", "Checking SLA before continuing.")
     updates.state("ROLL_FORWARD_PAUSED", "coffee")
