@@ -101,6 +101,7 @@ class ApiClient:
         self._unique = unique
         self._origin: Origin | None = None
         self._warned = False
+        self.waited_s = 0.0  #: in all, between tries
 
     def get(self, path: str, query: Mapping[str, str | int | None] | None = None) -> dict[str, Any]:
         """The answer of `GET /api/v1PATH`."""
@@ -187,6 +188,7 @@ class ApiClient:
             self._warned = True
             self._say(f"{self._name}: {text}; trying again")
         self._pause(wait)
+        self.waited_s += wait
 
     @property
     def _name(self) -> str:

@@ -1,5 +1,6 @@
 """One update, watched: a look at all of it, and another one whenever an event says that something has changed; where
-there are no events, looks at growing intervals. A look that takes long is not repeated often.
+there are no events, looks at growing intervals. A look that takes long is not repeated often; waiting for a scheduler
+that is away does not count.
 """
 
 from __future__ import annotations
@@ -111,9 +112,9 @@ class UpdateWatch:
             self._stream = None
 
     def _fetch(self) -> Update:
-        begun = self._clock()
+        begun, waited_s = self._clock(), self._api.waited_s
         update = find_update(self._api, self._job, self._id)
-        self._looked(begun)
+        self._looked(begun + self._api.waited_s - waited_s)
         return update
 
     def _looked(self, begun: float) -> None:

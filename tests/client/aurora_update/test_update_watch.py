@@ -21,10 +21,12 @@ NEWS = ServerEvent("update", "{}", "b-1")
 class World:
     """Stands in for the client, the stream, and time. `heard` comes one by one, each at its time."""
 
-    def __init__(self, *heard: tuple[float, Heard], look_takes: float = 0.0) -> None:
+    def __init__(self, *heard: tuple[float, Heard], look_takes: float = 0.0, of_it_waiting: float = 0.0) -> None:
         self.now = 0.0
         self.looks: list[float] = []
         self.look_takes = look_takes
+        self.of_it_waiting = of_it_waiting
+        self.waited_s = 0.0
         self.trouble: Exception | None = None
         self.heard = deque(heard)
         self.opened: list[tuple[float, str]] = []
@@ -35,6 +37,7 @@ class World:
         assert path == f"/jobs/www/test/web/updates/{ID}"
         self.looks.append(self.now)
         self.now += self.look_takes
+        self.waited_s += self.of_it_waiting
         if self.trouble is not None:
             raise self.trouble
         return update()
@@ -82,6 +85,13 @@ def test_a_look_that_takes_long_is_not_repeated_often() -> None:
         watch.wait(None)
     gaps = [later - sooner for sooner, later in zip(world.looks, world.looks[1:], strict=False)]
     assert gaps == pytest.approx([1.0 + GAP_TIMES, 1.0 + GAP_TIMES])
+
+
+def test_waiting_for_a_scheduler_that_is_away_does_not_count_as_a_long_look() -> None:
+    world = World((0.5, Opened()), (4.0, NEWS), look_takes=2.0, of_it_waiting=2.0)
+    watch = world.watch()
+    watch.wait(None)
+    assert world.looks == [0.0, 2.0 + GAP_S], "as soon as after any other look"
 
 
 def test_with_events_it_is_looked_at_now_and_then_for_what_it_waits_for() -> None:
