@@ -6,10 +6,11 @@ CPU time of this process, the least of several tries, so that a busy machine doe
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from time import process_time
 
 import pytest
-from aiohttp import hdrs
+from aiohttp import ClientSession, TCPConnector, hdrs
 from msgspec import structs
 
 from scheduler.core.model import AssignedTask, JobKey, ScheduledTask, TaskConfig, TaskEvent
@@ -17,8 +18,12 @@ from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_model import JobUpdateAction
 from scheduler.store.ops import SaveTasks
 from scheduler.ui import kept
+from scheduler.ui.kept import LONGEST
+from scheduler.ui.pages import KEPT
 from tests.scheduler.api.served import Served, run, serving
-from tests.scheduler.ui.world import BIG, WEB, Story, config, offers
+from tests.scheduler.ui.test_live import heard, listen
+from tests.scheduler.ui.test_pages import BROWSER
+from tests.scheduler.ui.world import BIG, WEB, Story, config, move, offers
 
 TRIES = 7
 LARGE, SMALL = 4_000, 100
@@ -119,5 +124,36 @@ def test_a_role_of_many_jobs_is_paged() -> None:
             await s.loop.act(lambda turn: turn.apply(SaveTasks(tasks=tuple(task for each in many for task in each))))
             page = await (await s.ask("GET", "/scheduler/www?num=100", headers={hdrs.ACCEPT: "text/html"})).text()
             assert page.count("<tr data-key") == 100 and "1 to 100 of 300" in page
+
+    run(test)
+
+
+def test_two_hundred_open_pages_are_twenty_that_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a change, a word to each page, and the pages that are asked for then cost, both ends together."""
+    monkeypatch.setattr(kept, "LONGEST", LONGEST)
+    jobs = [structs.replace(WEB, name=f"job{n}") for n in range(20)]
+
+    async def test() -> None:
+        async with serving() as s, ClientSession(connector=TCPConnector(limit=0)) as browsers:
+            many = [task for job in jobs for task in tasks(config(job), 100, lambda n: n)]
+            await s.loop.act(lambda turn: turn.apply(SaveTasks(tasks=tuple(many))))
+            pages = [job for job in jobs for _ in range(10)]
+            asked = [f"?role={job.role}&environment={job.environment}&name={job.name}" for job in pages]
+            streams = [await listen(replace(s, session=browsers), query) for query in asked]
+            for job in jobs:
+                await s.ask("GET", f"/scheduler/{job}?fragment=1", headers=BROWSER)
+            made, begun = s.app[KEPT].made, process_time()
+            for job in jobs:
+                await move(s, job, range(4), "FAILED")
+            for each in streams:
+                assert b"changed" in await heard(each)
+            for job in pages:
+                assert (await s.ask("GET", f"/scheduler/{job}?fragment=1", headers=BROWSER)).status == 200
+            took = process_time() - begun
+            print(f"80 changes, 200 words, 200 pages: {took * 1000:.0f} ms")
+            assert 20 <= s.app[KEPT].made - made <= 60, "once for each job, and again only if seconds have passed"
+            assert took < 5.0
+            for each in streams:
+                each.close()
 
     run(test)
