@@ -194,7 +194,5 @@ def _relevance(ranges: Collection[InstanceRange], current: Collection[int], inst
         asked = max(0, min(each.last + 1, instance_count) - each.first)
         more = sum(each.first <= instance <= each.last and instance >= instance_count for instance in current)
         if asked + more < each.last - each.first + 1:
-            yield Problem(
-                "settings.updateOnlyTheseInstances",
-                f"there is not every instance of {text}, neither now nor after the update",
-            )
+            missing = f"no instance {text}" if each.first == each.last else f"not every instance of {text}"
+            yield Problem("settings.updateOnlyTheseInstances", f"there is {missing}, neither now nor after the update")

@@ -204,13 +204,17 @@ def test_an_sla_aware_update_needs_a_policy() -> None:
 
 @pytest.mark.parametrize(
     ("first", "last", "good"),
-    [(0, 2, True), (3, 4, True), (0, 4, True), (7, 8, True), (4, 5, False), (7, 9, False), (0, 2**40, False),
+    [(0, 2, True), (3, 4, True), (0, 4, True), (7, 8, True), (4, 5, False), (7, 9, False), (9, 9, False), (0, 2**40, False),
      (-1, 0, False), (2, 1, False)],
 )  # fmt: skip
 def test_only_instances_that_are_there_or_will_be(first: int, last: int, good: bool) -> None:
     now = JobNow(dict.fromkeys((0, 1, 2, 7, 8), OLD))
     asked = request(count=5, update_only_these_instances=(InstanceRange(first=first, last=last),))
     assert fields(asked, now) == ([] if good else ["settings.updateOnlyTheseInstances"])
+    if not good and 0 <= first <= last:
+        (problem,) = check_start(asked, now, RULES)
+        which = f"no instance {first}" if first == last else f"not every instance of {first}-{last}"
+        assert problem.text == f"there is {which}, neither now nor after the update"
 
 
 # -- pruning
