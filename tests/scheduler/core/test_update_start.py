@@ -204,8 +204,8 @@ def test_an_sla_aware_update_needs_a_policy() -> None:
 
 @pytest.mark.parametrize(
     ("first", "last", "good"),
-    [(0, 2, True), (3, 4, True), (0, 4, True), (7, 8, True), (4, 5, False), (7, 9, False), (9, 9, False), (0, 2**40, False),
-     (-1, 0, False), (2, 1, False)],
+    [(0, 2, True), (3, 4, True), (0, 4, True), (7, 8, True), (4, 5, False), (7, 9, False), (9, 9, False),
+     (0, 2**40, False), (-1, 0, False), (2, 1, False)],
 )  # fmt: skip
 def test_only_instances_that_are_there_or_will_be(first: int, last: int, good: bool) -> None:
     now = JobNow(dict.fromkeys((0, 1, 2, 7, 8), OLD))
