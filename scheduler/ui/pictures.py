@@ -159,6 +159,13 @@ def timeline(bands: Sequence[Band], *, is_over: bool) -> Markup:
     return stack_chart("Instances over time", layers, points, steps=True, end="end" if is_over else "now")
 
 
+def timeline_layers(bands: Sequence[Band]) -> list[tuple[str, str]]:
+    """(class, words) of what is to be seen in it."""
+    order = list(Stage)
+    seen = {stage for stage in order if any(band.counts[order.index(stage)] for band in bands)}
+    return [(stage_class(stage), WORDS[stage]) for stage in _FROM_BELOW if stage in seen]
+
+
 def cell_counts(things: Sequence[Cell]) -> list[tuple[str, str, int]]:
     """(class, words, how many), without those of which there are none."""
     counts = Counter(cell.stage for cell in things)

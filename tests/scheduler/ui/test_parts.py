@@ -44,7 +44,7 @@ from scheduler.ui.core.listing import Order, Wanted, arrange, cut
 from scheduler.ui.core.samples import KINDS, Samples
 from scheduler.ui.core.update_grid import Cell, bands_of, cells_by_instance, cells_of
 from scheduler.ui.core.update_words import settings_words
-from scheduler.ui.pictures import progress_bar
+from scheduler.ui.pictures import progress_bar, timeline_layers
 from tests.scheduler.core import making
 from tests.scheduler.ui.world import WEB, config
 
@@ -179,6 +179,7 @@ def test_the_timeline_is_bounded_and_ends_as_the_update_does() -> None:
     assert all(sum(band.counts) == 4_000 for band in bands)
     assert bands[-1].counts[order.index(Stage.UPDATED)] == 4_000
     assert [band.at for band in bands] == sorted(band.at for band in bands)
+    assert [words for _, words in timeline_layers(bands)] == ["updated", "updating", "untouched"]
 
 
 def test_what_was_rolled_back_looks_like_no_success() -> None:
