@@ -1,6 +1,8 @@
-"""Options of the whole suite."""
+"""Options of the whole suite, and what every test may rely on."""
 
 from __future__ import annotations
+
+import signal
 
 import pytest
 
@@ -12,3 +14,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["embedded", "real"],
         help="which Mesos the conformance suite runs against (may be given twice; default: embedded)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell ignores SIGINT for what it starts in the background; what tests start would do so, too."""
+    for signum in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
