@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from scheduler.core.model import ScheduledTask, SlaPolicy
 from scheduler.core.states import AGENT_ASSIGNED
 from scheduler.core.update_decision import Act, AddInstance, KillInstance, UpdateDecision
-from scheduler.core.update_instance import InstanceRules, Next, Verdict, agent_to_keep, has_target, judge
+from scheduler.core.update_instance import InstanceRules, Next, Verdict, agent_to_keep, has_target, judge, last_words
 from scheduler.core.update_model import (
     JobInstanceUpdateEvent,
     JobUpdateAction,
@@ -144,12 +144,13 @@ class Evaluation:
 
     def _go_on(self, instance: int) -> None:
         begun_ms = self._way.begun[instance]
-        verdict = judge(self._way.targets.get(instance), self._look(instance), begun_ms, self._rules, self._now_ms)
+        target, tasks = self._way.targets.get(instance), self._look(instance)
+        verdict = judge(target, tasks, begun_ms, self._rules, self._now_ms)
         if verdict.next is Next.DONE:
             self._end(instance, self._way.words.done)
             return
         if verdict.next is Next.FAILED:
-            self._fail(instance, "exited.")
+            self._fail(instance, "exited.", last_words(target, tasks, begun_ms) if target is not None else None)
             return
         deadline = self._deadline(verdict, begun_ms)
         if deadline is not None and self._now_ms >= deadline:
@@ -212,15 +213,16 @@ class Evaluation:
             kind = WaitKind.SLA
         return f"made no progress for {self._settings.progress_deadline_ms // 1000} s: {kind.text}."
 
-    def _fail(self, instance: int, how: str) -> None:
+    def _fail(self, instance: int, how: str, words: str | None = None) -> None:
+        """`words`: of its task, for the instance's own event."""
         self._failures += 1
         self._latest = f"Latest failure: instance {instance} {how}"
-        self._end(instance, self._way.words.failed)
+        self._end(instance, self._way.words.failed, words)
 
-    def _end(self, instance: int, action: JobUpdateAction) -> None:
+    def _end(self, instance: int, action: JobUpdateAction, words: str | None = None) -> None:
         self._flight.discard(instance)
         self._over.add(instance)
-        self._record(instance, action)
+        self._record(instance, action, words)
 
     def _record(self, instance: int, action: JobUpdateAction, message: str | None = None) -> None:
         self._events.append(

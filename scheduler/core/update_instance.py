@@ -39,6 +39,10 @@ class Next(StrEnum):
     WAIT = "WAIT"
 
 
+#: Letters of what an executor said that go into an event.
+MOST_WORDS = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`wait`: what comes after the act, or what is waited for; `task`: the one that is active, if there is one."""
@@ -85,14 +89,27 @@ def _end(task: ScheduledTask) -> Verdict:
 
 def failures(target: TaskConfig, tasks: Sequence[ScheduledTask], since_ms: int) -> int:
     """Tasks of the target's configuration that ended by themselves since then."""
-    return sum(
+    return sum(_has_failed(task, target, since_ms) for task in tasks)
+
+
+def last_words(target: TaskConfig, tasks: Sequence[ScheduledTask], since_ms: int) -> str | None:
+    """How the latest of these ended, and what its executor said of it."""
+    failed = [task for task in tasks if _has_failed(task, target, since_ms)]
+    if not failed:
+        return None
+    last = max(failed, key=last_change_ms)
+    said = " ".join(last.task_events[-1].message.split())
+    return f"{last.status}: {said[:MOST_WORDS]}" if said else str(last.status)
+
+
+def _has_failed(task: ScheduledTask, target: TaskConfig, since_ms: int) -> bool:
+    return (
         task.status in TERMINAL
         and not (task.status is _S.FINISHED and not target.is_service)
         and last_change_ms(task) >= since_ms
         and same(task.config, target)
         and not any(event.status in ENDING for event in task.task_events)
         and not _never_started(task)
-        for task in tasks
     )
 
 

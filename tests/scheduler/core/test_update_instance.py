@@ -8,7 +8,16 @@ from msgspec import structs
 from scheduler.core.model import AssignedTask, Resource, ScheduledTask, TaskConfig, TaskEvent
 from scheduler.core.states import ACTIVE, AGENT_ASSIGNED, TERMINAL, ScheduleStatus
 from scheduler.core.timeouts import TIMED_OUT
-from scheduler.core.update_instance import InstanceRules, Next, agent_to_keep, failures, has_target, judge
+from scheduler.core.update_instance import (
+    MOST_WORDS,
+    InstanceRules,
+    Next,
+    agent_to_keep,
+    failures,
+    has_target,
+    judge,
+    last_words,
+)
 from scheduler.core.update_watch import WaitKind
 from tests.scheduler.core.making import limit, value
 from tests.scheduler.core.update_world import NEW, OLD
@@ -91,6 +100,20 @@ def test_what_is_no_failure() -> None:
         assert failures(NEW, [task(NEW, S.RUNNING, ending, S.KILLED)], BEGUN) == 0, "somebody wanted its end"
     assert failures(no_service, [task(no_service, S.RUNNING, S.FINISHED)], BEGUN) == 0, "it did its work"
     assert failures(no_service, [task(no_service, S.RUNNING, S.FAILED)], BEGUN) == 1
+
+
+def test_what_the_last_failure_said() -> None:
+    def ended(at: int, said: str) -> ScheduledTask:
+        failed = task(NEW, S.RUNNING, S.FAILED, at=at, task_id=f"t{at}")
+        last = structs.replace(failed.task_events[-1], message=said)
+        return structs.replace(failed, task_events=(failed.task_events[0], last))
+
+    assert last_words(NEW, [ended(7000, "late\n  one"), ended(6000, "early"), task(OLD, S.RUNNING, S.LOST)], BEGUN) == (
+        "FAILED: late one"
+    )
+    assert last_words(NEW, [ended(7000, "")], BEGUN) == "FAILED"
+    assert last_words(NEW, [ended(BEGUN - 1, "before"), task(NEW, S.RUNNING)], BEGUN) is None
+    assert last_words(NEW, [ended(7000, "x" * 9000)], BEGUN) == "FAILED: " + "x" * MOST_WORDS
 
 
 def test_a_launch_that_went_astray_is_no_failure() -> None:

@@ -86,6 +86,8 @@ def test_a_sick_configuration_is_rolled_back() -> None:
     job.sick = True
     job.work(60)
     assert job.told(key)[1:] == [("ROLLING_BACK", "Latest failure: instance 1 exited."), ("ROLLED_BACK", None)]
+    failed = [event for event in job.entry(key).instance_events if event.action.value == "INSTANCE_UPDATE_FAILED"]
+    assert failed and all(event.message is not None and event.message.startswith("FAILED") for event in failed)
     assert [job.task(n).config for n in range(3)] == [OLD] * 3
     assert job.task(2).task_events[0].timestamp < job.entry(key).events[0].timestamp_ms  # it was never touched
 
