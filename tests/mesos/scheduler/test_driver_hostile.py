@@ -436,7 +436,7 @@ UNREADABLE: list[bytes] = [
     b'{"type": "OFFERS", "offers": []}',
     b'{"type": "UPDATE", "update": {"status": {"state": "TASK_RUNNING"}}}',
     b'{"type": "MESSAGE", "message": {"data": "%%%", "agent_id": {"value": "a"}, "executor_id": {"value": "e"}}}',
-    b'{"type": "RESCIND", "rescind": {"offer_id": {"value": "\xff\xfe"}}}',
+    b'{"type": "RESCIND", "rescind": {"offer_id": "\xff\xfe"}}',
     b'{"type": "OFFERS", "offers": ' + b"[" * 100_000,
     b'{"type": "SUBSCRIBED", "subscribed": {}}',
     b"x" * 100_000,

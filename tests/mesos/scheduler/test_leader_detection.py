@@ -183,6 +183,7 @@ class Seen:
 
 async def test_masters_come_and_go_in_zookeeper(zookeeper: ZooKeeperServer) -> None:
     seen = Seen()
+    before = set(threading.enumerate())  # other tests may have left some that wait
     detection = leader_detector(f"zk://{zookeeper.address}/mesos")
     with client_of(zookeeper.address) as masters:
         await detection.start(seen.told.append)
@@ -211,7 +212,7 @@ async def test_masters_come_and_go_in_zookeeper(zookeeper: ZooKeeperServer) -> N
         await asyncio.to_thread(announce, masters, 1003)
         await asyncio.sleep(0.1)
         assert len(seen.told) == 5  # nothing after the stop
-    threads = [thread.name for thread in threading.enumerate()]
+    threads = [thread.name for thread in threading.enumerate() if thread not in before]
     assert all(name.startswith(("MainThread", "asyncio_", "pytest_timeout")) for name in threads), threads
 
 
