@@ -23,9 +23,9 @@ from thermos.errors import UserError
 
 
 @contextmanager
-def client_of(address: str) -> Iterator[KazooClient]:
+def client_of(address: str, session_s: float = 5.0) -> Iterator[KazooClient]:
     """As a master has it."""
-    client = KazooClient(address, timeout=5.0)
+    client = KazooClient(address, timeout=session_s)
     client.start(timeout=30)
     try:
         yield client
@@ -247,7 +247,7 @@ async def test_a_restart_of_zookeeper_loses_nobody(zookeeper: ZooKeeperServer) -
             await asyncio.to_thread(announce, masters, 1001)
             await seen.says("http://127.0.0.1:1001")
         await seen.says(None)
-        with client_of(zookeeper.address) as masters:
+        with client_of(zookeeper.address, session_s=10.0) as masters:  # a restart may take long
             first = await asyncio.to_thread(announce, masters, 1002)
             await seen.says("http://127.0.0.1:1002")
             await asyncio.to_thread(zookeeper.restart)
