@@ -6,15 +6,15 @@ that is away does not count.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from client.api_client import ApiClient, job_path
 from client.api_errors import NetworkError, TimedOut
 from client.aurora.core.answers import parse, reasons_of
-from client.aurora.core.sse import ServerEvent
 from client.aurora.core.tasks import Task
 from client.aurora.core.updates import Update, parse_update, unplaced, with_reasons
-from client.aurora.event_stream import Ended, EventStream, Opened
+from client.aurora.event_feed import EventFeed, MakeStream
+from client.aurora.event_stream import EventStream
 from client.job_keys import ClusterJobKey
 from thermos.clock import now
 
@@ -24,14 +24,10 @@ LOOK_S, MOST_LOOK_S = 1.0, 5.0
 RELOOK_S = 5.0
 #: Between looks because of events: at least, and that many times what a look takes.
 GAP_S, GAP_TIMES = 0.2, 5.0
-#: A broken stream is opened anew after so long.
-REOPEN_S = 2.0
 #: A scheduler that is away for no longer than this will be there again.
 AWAY_S = 600.0
 #: Of an instance that has waited so long for a host it is asked why; and of so many at most.
 PLACEMENT_MS, MOST_REASONS = 2_000, 200
-
-MakeStream = Callable[[ApiClient, Mapping[str, str], str], EventStream]
 
 
 def wall_ms() -> int:
@@ -66,13 +62,8 @@ class UpdateWatch:
         self._api = api
         self._job = job
         self._id = update_id
-        self._make_stream = make_stream
         self._clock = clock
-        self._pause = pause
-        self._stream: EventStream | None = None
-        self._reopen_at: float | None = clock()
-        self._after = ""
-        self._listening = False
+        self._feed = EventFeed(api, job, make_stream, clock, pause)
         self._away_since: float | None = None
         self._look_s = LOOK_S
         self._look_at = self._soonest = clock()  # of the next look: when it is due, and not before
@@ -94,7 +85,6 @@ class UpdateWatch:
         """Until it was looked at again, or the time is over."""
         end = None if seconds is None else self._clock() + max(0.0, seconds)
         while True:
-            self._reopen()
             now = self._clock()
             if now >= self._look_at:
                 self._look_s = min(self._look_s * 2, MOST_LOOK_S)
@@ -102,14 +92,12 @@ class UpdateWatch:
                 return
             if end is not None and now >= end:
                 return
-            if self._heard((self._look_at if end is None else min(self._look_at, end)) - now):
+            if list(self._feed.heard((self._look_at if end is None else min(self._look_at, end)) - now)):
                 self._look_s = LOOK_S
                 self._look_at = min(self._look_at, max(self._clock(), self._soonest))
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        self._feed.close()
 
     def _fetch(self) -> Update:
         begun, waited_s = self._clock(), self._api.waited_s
@@ -120,33 +108,4 @@ class UpdateWatch:
     def _looked(self, begun: float) -> None:
         now = self._clock()
         self._soonest = now + max(GAP_S, GAP_TIMES * (now - begun))
-        self._look_at = max(now + (RELOOK_S if self._listening else self._look_s), self._soonest)
-
-    # --- events ------------------------------------------------------------------------------------------------------
-
-    def _reopen(self) -> None:
-        if self._stream is None and self._reopen_at is not None and self._clock() >= self._reopen_at:
-            query = {"role": self._job.role, "environment": self._job.environment, "name": self._job.name}
-            self._stream = self._make_stream(self._api, query, self._after)
-
-    def _heard(self, seconds: float) -> bool:
-        """Whether something of the job has changed, within the time."""
-        if self._stream is None:
-            self._pause(min(seconds, REOPEN_S))
-            return False
-        changed = False
-        heard = self._stream.next(seconds)
-        while heard is not None:
-            match heard:
-                case Opened():
-                    self._listening = changed = True
-                case ServerEvent():
-                    changed = True
-                case Ended():
-                    self._listening = False
-                    self._after = self._stream.last_id
-                    self._reopen_at = None if heard.for_good else self._clock() + REOPEN_S
-                    self.close()
-                    return changed
-            heard = self._stream.next(0)
-        return changed
+        self._look_at = max(now + (RELOOK_S if self._feed.is_open else self._look_s), self._soonest)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from client.api_client import ApiClient
 from client.api_errors import NetworkError, TimedOut
@@ -15,7 +15,8 @@ from client.aurora.core.answers import parse, reasons_of
 from client.aurora.core.instances import Instances, seen_of
 from client.aurora.core.sse import ServerEvent
 from client.aurora.core.tasks import DeletedNews, TaskNews, parse_task
-from client.aurora.event_stream import Ended, EventStream, Opened
+from client.aurora.event_feed import EventFeed, MakeStream
+from client.aurora.event_stream import EventStream
 from client.job_keys import ClusterJobKey
 from thermos.errors import RemoteError
 
@@ -25,12 +26,8 @@ MOST_LOOK_S = 15.0
 #: With events: for reasons while something waits, else in case that something was missed.
 REASONS_S = 5.0
 RELOOK_S = 60.0
-#: A broken stream is opened anew after so long.
-REOPEN_S = 2.0
 #: A scheduler that is away for no longer than this will be there again.
 AWAY_S = 600.0
-
-MakeStream = Callable[[ApiClient, Mapping[str, str], str], EventStream]
 
 
 class Watch:
@@ -50,13 +47,8 @@ class Watch:
         self._api = api
         self._query = {"role": job.role, "environment": job.environment, "name": job.name}
         self._look_s = self._least_s = look_s
-        self._make_stream = make_stream
         self._clock = clock
-        self._pause = pause
-        self._stream: EventStream | None = None
-        self._reopen_at: float | None = self._clock()
-        self._after = ""
-        self._listening = False
+        self._feed = EventFeed(api, job, make_stream, clock, pause)
         self._away_since: float | None = None
         self.instances = Instances(only)
         #: Nothing has changed since all tasks were looked at.
@@ -89,7 +81,6 @@ class Watch:
         """Until something may have changed, or the time is over."""
         end = None if seconds is None else self._clock() + max(0.0, seconds)
         while True:
-            self._reopen()
             now = self._clock()
             look_at = self._looked_at + self._interval()
             until = look_at if end is None else min(look_at, end)
@@ -105,43 +96,24 @@ class Watch:
                 return
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        self._feed.close()
 
     def _interval(self) -> float:
-        if not self._listening:
+        if not self._feed.is_open:
             return self._look_s
         return REASONS_S if self.instances.waits else RELOOK_S
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def _reopen(self) -> None:
-        if self._stream is None and self._reopen_at is not None and self._clock() >= self._reopen_at:
-            self._stream = self._make_stream(self._api, self._query, self._after)
-
     def _heard(self, seconds: float) -> bool:
         """Whether something may have changed, within the time; all that has come is taken in."""
-        if self._stream is None:
-            self._pause(min(seconds, REOPEN_S))
-            return False
         changed = False
-        heard = self._stream.next(seconds)
-        while heard is not None:
-            match heard:
-                case Opened():
-                    self._listening = True
-                    self.look()
-                    changed = True
-                case ServerEvent():
-                    changed = self._event(heard) or changed
-                case Ended():
-                    self._listening = False
-                    self._after = self._stream.last_id
-                    self._reopen_at = None if heard.for_good else self._clock() + REOPEN_S
-                    self.close()
-                    return changed
-            heard = self._stream.next(0)
+        for heard in self._feed.heard(seconds):
+            if isinstance(heard, ServerEvent):
+                changed = self._event(heard) or changed
+            else:
+                self.look()
+                changed = True
         return changed
 
     def _event(self, event: ServerEvent) -> bool:

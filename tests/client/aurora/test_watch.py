@@ -11,8 +11,9 @@ import pytest
 from client.api_client import ApiClient
 from client.api_errors import NetworkError
 from client.aurora.core.sse import ServerEvent
+from client.aurora.event_feed import REOPEN_S
 from client.aurora.event_stream import Ended, EventStream, Heard, Opened
-from client.aurora.watch import AWAY_S, MOST_LOOK_S, REASONS_S, RELOOK_S, REOPEN_S, Watch
+from client.aurora.watch import AWAY_S, MOST_LOOK_S, REASONS_S, RELOOK_S, Watch
 from client.clusters import Cluster
 from client.job_keys import ClusterJobKey
 from tests.client.aurora.fake_scheduler import FakeScheduler

@@ -9,8 +9,9 @@ import pytest
 
 from client.api_errors import NetworkError
 from client.aurora.core.sse import ServerEvent
+from client.aurora.event_feed import REOPEN_S
 from client.aurora.event_stream import Ended, Heard, Opened
-from client.aurora.update_watch import AWAY_S, GAP_S, GAP_TIMES, LOOK_S, MOST_LOOK_S, RELOOK_S, REOPEN_S, UpdateWatch
+from client.aurora.update_watch import AWAY_S, GAP_S, GAP_TIMES, LOOK_S, MOST_LOOK_S, RELOOK_S, UpdateWatch
 from client.job_keys import ClusterJobKey
 from tests.client.aurora_update.fake_updates import ID, update
 

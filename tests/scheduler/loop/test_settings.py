@@ -20,7 +20,7 @@ from scheduler.settings import Settings, Whoever, framework_of, settings_of
 from thermos.errors import ConfigError, HostError, ThermosError, UserError
 
 ME = Whoever(user="me", is_root=False, hostname="here", state_home=Path("/home/me/.local/state"))
-ROOT = Whoever(user="root", is_root=True, hostname="here", state_home=Path("/root/.local/state"))
+ROOT = Whoever(user="root", is_root=True, hostname="here", state_home=Path("/home/admin/.local/state"))
 
 
 def settings(whoever: Whoever = ME, **given: Any) -> Settings:
