@@ -6,42 +6,22 @@ aurora local up …; aurora update start …
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from pictures import DESK, IMAGES, PHONE, taking
 
-TOP = Path(__file__).parent.parent
-IMAGES = TOP / "docs" / "img"
-PHONE, DESK, LONG = (390, 844), (1280, 800), (1280, 1240)
-
-
-def take(browser: Browser, url: str, name: str, scheme: str, size: tuple[int, int], to: Path) -> None:
-    """One picture; what the console said besides is printed."""
-    context = browser.new_context(
-        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": size[0], "height": size[1]}
-    )
-    page = context.new_page()
-    page.on("console", lambda message: sys.stderr.write(f"{name}: {message.type}: {message.text}\n"))
-    page.goto(url, wait_until="load")
-    page.locator("main").wait_for()
-    page.screenshot(path=to / f"scheduler-{name}.png")
-    context.close()
+LONG = (1280, 1240)
 
 
 def main(base: str, job: str, update: str, pending: str, to: Path = IMAGES) -> None:
     """All of them."""
-    found = subprocess.run([TOP / "scripts" / "setup-browser"], capture_output=True, text=True, check=True)
-    to.mkdir(exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=["--no-sandbox"])
-        take(browser, f"{base}/scheduler/{job}", "job", "light", DESK, to)
-        take(browser, f"{base}/scheduler/{job}/update/{update}", "update", "light", LONG, to)
-        take(browser, f"{base}/scheduler/{pending}", "why", "light", DESK, to)
-        take(browser, f"{base}/cluster", "cluster", "dark", DESK, to)
-        take(browser, f"{base}/scheduler/{job}", "phone", "light", PHONE, to)
-        browser.close()
+    with taking("scheduler", to) as take:
+        take(f"{base}/scheduler/{job}", "job", "light", DESK)
+        take(f"{base}/scheduler/{job}/update/{update}", "update", "light", LONG)
+        take(f"{base}/scheduler/{pending}", "why", "light", DESK)
+        take(f"{base}/cluster", "cluster", "dark", DESK)
+        take(f"{base}/scheduler/{job}", "phone", "light", PHONE)
 
 
 if __name__ == "__main__":

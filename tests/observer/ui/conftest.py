@@ -1,12 +1,8 @@
-"""A real Chromium, and a real server in a thread of its own around the checkpoint directories of a test.
-
-No Chromium: `scripts/setup-browser` installs one, or the tests fail with its reason; they are never skipped.
-"""
+"""A real server in a thread of its own around the checkpoint directories of a test, for a real Chromium."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,27 +11,18 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from observer.app import make_app
 from observer.auth import Guard
 from observer.host import Host, Settings
 from observer.inventory import Places
 from observer.ui import render
+from tests.browser import browser as browser
+from tests.browser import context as context
+from tests.browser import page as page
 from tests.observer.build import Builder
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = subprocess.run([ROOT / "scripts" / "setup-browser"], capture_output=True, text=True, check=False)
-    if found.returncode:
-        pytest.fail(f"the browser tests need a Chromium: {found.stderr.strip()}")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found.stdout.strip(), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class Site:
@@ -91,24 +78,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     root.mkdir()
     with serve(root) as served:
         yield served
-
-
-@pytest.fixture
-def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
-    made = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    made.set_default_timeout(10_000)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A page whose console stays clean, or the test fails."""
-    made, said = context.new_page(), []
-    made.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
-    made.on("pageerror", lambda error: said.append(str(error)))
-    yield made
-    assert said == []
 
 
 def recently() -> float:

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.observer.ui.conftest import browser as browser
+from tests.browser import browser as browser
+from tests.browser import context as context
+from tests.browser import page as page
 from tests.scheduler.api.served import Served, serving
 from tests.scheduler.ui.world import fill
 
@@ -57,21 +58,3 @@ def serve(name: str = "") -> Iterator[Site]:
 def site() -> Iterator[Site]:
     with serve() as served:
         yield served
-
-
-@pytest.fixture
-def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
-    made = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
-    made.set_default_timeout(10_000)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A page whose console stays clean, or the test fails."""
-    made, said = context.new_page(), []
-    made.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
-    made.on("pageerror", lambda error: said.append(str(error)))
-    yield made
-    assert said == []

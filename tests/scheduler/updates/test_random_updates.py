@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduler.core.update_states import Wish
-from tests.scheduler.engine.test_random import WEIGHTS
+from tests.scheduler.engine.test_random import WEIGHTS, play
 from tests.scheduler.updates.chaos import UpdateChaos
 
-ACTIONS: dict[str, Callable[[UpdateChaos, int], None]] = {
-    name: getattr(UpdateChaos, name) for name in dir(UpdateChaos) if name.startswith("do_")
-}
 CHOICES = sorted(
     (WEIGHTS + Counter({"do_update": 8, "do_wish_update": 4, "do_pulse_update": 3, "do_advance": 6})).elements()
 )
 
-scripts = st.lists(st.tuples(st.sampled_from(CHOICES), st.integers(0, 1000)), max_size=80)
 
-
-def play(world: UpdateChaos, script: list[tuple[str, int]]) -> None:
-    for name, number in script:
-        ACTIONS[name](world, number)
-        world.check()
-    world.heal()
-    world.check_peace()
-
-
-@given(scripts, st.integers(0, 5))
+@given(st.lists(st.tuples(st.sampled_from(CHOICES), st.integers(0, 1000)), max_size=80), st.integers(0, 5))
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_happens(script: list[tuple[str, int]], seed: int) -> None:
     play(UpdateChaos(seed), script)
