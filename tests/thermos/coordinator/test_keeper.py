@@ -204,12 +204,12 @@ def test_a_first_life_that_can_not_be_begun_is_the_end(host: Host) -> None:
 
 def test_a_later_one_is_tried_again(host: Host) -> None:
     """A new version is just being installed."""
-    go = host.fifo("go")
+    go, up = host.fifo("go"), host.fifo("up")
     program, aside = host.sandbox / "program", host.sandbox / "aside"
-    program.write_text("#!/bin/bash\nread x < go\n")
+    program.write_text("#!/bin/bash\necho > up\nread x < go\n")
     program.chmod(0o755)
     kept = Kept(host, str(program))
-    kept.record("running", 0)
+    read_line(up)  # "running" alone leaves the shell still to open its script
     program.rename(aside)
     kept.kill(0)
     failed = kept.record("setup_failed", 1)
