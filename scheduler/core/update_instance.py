@@ -12,7 +12,8 @@ A failure is a task with the target's configuration that ended while the instanc
 having wished its end. So the count needs no memory, and is the same after a restart of the scheduler.
 
 Source: spec/scheduler.md §4.4, §3.5. Mended: a task that was drained, preempted or restarted did not fail, nor did one
-that was lost before it started: a launch that did not reach its agent says nothing about what was launched.
+that was lost before it started: a launch that did not reach its agent says nothing about what was launched. That holds
+for the first few of them only: what Mesos refuses again and again is not launched by patience.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class Next(StrEnum):
     KILL = "KILL"
     WAIT = "WAIT"
 
+
+#: Launches of an instance that may go astray in an update; each one more is a failure.
+MOST_ASTRAY = 2
 
 #: Letters of what an executor said that go into an event.
 MOST_WORDS = 500
@@ -89,27 +93,29 @@ def _end(task: ScheduledTask) -> Verdict:
 
 def failures(target: TaskConfig, tasks: Sequence[ScheduledTask], since_ms: int) -> int:
     """Tasks of the target's configuration that ended by themselves since then."""
-    return sum(_has_failed(task, target, since_ms) for task in tasks)
+    ended = [task for task in tasks if _has_ended(task, target, since_ms)]
+    astray = sum(_never_started(task) for task in ended)
+    return len(ended) - min(astray, MOST_ASTRAY)
 
 
 def last_words(target: TaskConfig, tasks: Sequence[ScheduledTask], since_ms: int) -> str | None:
     """How the latest of these ended, and what its executor said of it."""
-    failed = [task for task in tasks if _has_failed(task, target, since_ms)]
-    if not failed:
+    ended = [task for task in tasks if _has_ended(task, target, since_ms)]
+    if not ended:
         return None
-    last = max(failed, key=last_change_ms)
+    last = max(ended, key=last_change_ms)
     said = " ".join(last.task_events[-1].message.split())
     return f"{last.status}: {said[:MOST_WORDS]}" if said else str(last.status)
 
 
-def _has_failed(task: ScheduledTask, target: TaskConfig, since_ms: int) -> bool:
+def _has_ended(task: ScheduledTask, target: TaskConfig, since_ms: int) -> bool:
+    """By itself."""
     return (
         task.status in TERMINAL
         and not (task.status is _S.FINISHED and not target.is_service)
         and last_change_ms(task) >= since_ms
         and same(task.config, target)
         and not any(event.status in ENDING for event in task.task_events)
-        and not _never_started(task)
     )
 
 

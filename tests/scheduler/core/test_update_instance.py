@@ -9,6 +9,7 @@ from scheduler.core.model import AssignedTask, Resource, ScheduledTask, TaskConf
 from scheduler.core.states import ACTIVE, AGENT_ASSIGNED, TERMINAL, ScheduleStatus
 from scheduler.core.timeouts import TIMED_OUT
 from scheduler.core.update_instance import (
+    MOST_ASTRAY,
     MOST_WORDS,
     InstanceRules,
     Next,
@@ -126,6 +127,17 @@ def test_a_launch_that_went_astray_is_no_failure() -> None:
     assert failures(NEW, [silent], BEGUN) == 1, "its executor had its time"
     assert failures(NEW, [task(NEW, S.PENDING, S.ASSIGNED, S.STARTING, S.LOST)], BEGUN) == 1
     assert failures(NEW, [task(NEW, S.PENDING, S.ASSIGNED, S.FAILED)], BEGUN) == 1
+
+
+def test_launches_that_go_astray_again_and_again_are_failures() -> None:
+    """What the master refuses it refuses for ever."""
+    refused = [task(NEW, S.PENDING, S.ASSIGNED, S.LOST, at=7000 + n, task_id=f"t{n}") for n in range(MOST_ASTRAY + 2)]
+    assert [failures(NEW, refused[:n], BEGUN) for n in range(MOST_ASTRAY + 3)] == [0] * (MOST_ASTRAY + 1) + [1, 2]
+    failed = task(NEW, S.RUNNING, S.FAILED, task_id="f")
+    assert failures(NEW, [*refused[:MOST_ASTRAY], failed], BEGUN) == 1, "those that did not go astray count at once"
+    said = structs.replace(refused[-1].task_events[-1], message="no such image")
+    last = structs.replace(refused[-1], task_events=(*refused[-1].task_events[:-1], said))
+    assert last_words(NEW, [*refused[:-1], last], BEGUN) == "LOST: no such image"
 
 
 def test_a_failure_counts_even_if_the_next_task_runs() -> None:
