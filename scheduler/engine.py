@@ -203,7 +203,7 @@ class Engine:
         self.stats.disconnects += 1
         self.book.disconnected()
         self._asking.schedule.disconnected()
-        self._updates.disconnected()
+        self._updates.disconnected(now)
 
     def offers(self, turn: Turn, offers: Sequence[Offer]) -> None:
         self.stats.offers_received += len(offers)

@@ -35,8 +35,8 @@ from scheduler.core.update_model import (
 from scheduler.core.update_progress import Progress
 from scheduler.core.update_prune import prunable_updates
 from scheduler.core.update_pulse import JobUpdatePulseStatus, answer_pulse, pulse_after_restart
-from scheduler.core.update_states import Wish
-from scheduler.core.update_watch import Waiting, last_change_ms
+from scheduler.core.update_states import ROLLING, Wish
+from scheduler.core.update_watch import Wait, Waiting, WaitKind, last_change_ms, waiting
 from scheduler.engine_settings import EngineSettings
 from scheduler.engine_stats import EngineStats
 from scheduler.state_manager import Move
@@ -66,10 +66,12 @@ _log = logging.getLogger("aurora.scheduler")
 @dataclass(slots=True)
 class UpdateMemory:
     """What the tables don't have, and what is kept when everything else is made anew. `failed`: updates whose acts
-    could not be done, and why; that is stored first of all then."""
+    could not be done, and why; that is stored first of all then. `since_ms`: since when the master is there, or is not;
+    wall time."""
 
     pulses: dict[JobUpdateKey, int] = field(default_factory=dict)
     failed: dict[JobUpdateKey, str] = field(default_factory=dict)
+    since_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -116,6 +118,7 @@ class UpdateDesk:
         again; that takes a moment, too."""
         self._is_registered = is_registered
         self._prune_at = now.mono + self._rules.pruning.interval_s
+        self._memory.since_ms = self._memory.since_ms or int(now.wall * 1000)
         for entry in self._tables.updates.page(JobUpdateQuery(update_statuses=UPDATE_ACTIVE)):
             self._take_up(entry, now.mono + SETTLE_S if is_registered else now.mono)
         for known in (self._memory.pulses, self._memory.failed):
@@ -125,12 +128,14 @@ class UpdateDesk:
     def registered(self, now: Now) -> None:
         """The master is asked how the tasks are."""
         self._is_registered = True
+        self._memory.since_ms = int(now.wall * 1000)
         for key, running in self._running.items():
             running.not_before = now.mono + SETTLE_S
             self._due.set(key, running.not_before)
 
-    def disconnected(self) -> None:
+    def disconnected(self, now: Now) -> None:
         self._is_registered = False
+        self._memory.since_ms = int(now.wall * 1000)
 
     def _take_up(self, entry: UpdateEntry, at: float) -> None:
         key = entry.update.summary.key
@@ -236,7 +241,7 @@ class UpdateDesk:
         try:
             progress = self.progress(running.entry)
             look = self._look(running.entry.update.summary.key.job)
-            return step(progress, look, self._pulse_of(progress), turn.now_ms)
+            return step(progress, look, self._pulse_of(progress), turn.now_ms, self._memory.since_ms)
         except Exception as error:
             _log.error("an internal error, please report it; the update ends", exc_info=error)
             self._stats.update_errors += 1
@@ -342,8 +347,10 @@ class UpdateDesk:
     def waits_for(self, entry: UpdateEntry, now: Now) -> tuple[Waiting, ...]:
         """What keeps it from going on, as it is now. Nothing: it goes on, or has ended."""
         progress, now_ms = self.progress(entry), int(now.wall * 1000)
+        if progress.status in ROLLING and not self._is_registered:
+            return (waiting(Wait(WaitKind.MASTER, self._memory.since_ms)),)
         look = self._look(entry.update.summary.key.job)
-        return step(progress, look, self._pulse_of(progress), now_ms).waits_for
+        return step(progress, look, self._pulse_of(progress), now_ms, self._memory.since_ms).waits_for
 
     def _look(self, job: JobKey) -> Callable[[int], list[ScheduledTask]]:
         of_instance = self._tables.tasks.of_instance

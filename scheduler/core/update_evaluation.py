@@ -36,7 +36,7 @@ Look = Callable[[int], Sequence[ScheduledTask]]
 class Evaluation:
     """The scratch paper of one step: nothing of it outlives the step, and `progress` is only read."""
 
-    def __init__(self, progress: Progress, look: Look, now_ms: int) -> None:
+    def __init__(self, progress: Progress, look: Look, now_ms: int, heard_since_ms: int = 0) -> None:
         self._progress = progress
         self._way = progress.way
         self._is_backward = progress.went_back
@@ -46,6 +46,7 @@ class Evaluation:
         )
         self._look = look
         self._now_ms = now_ms
+        self._heard_since_ms = heard_since_ms
         self._flight = set(self._way.begun)
         self._over = set[int]()  # ended in this step
         self._failures = self._way.failures
@@ -199,12 +200,13 @@ class Evaluation:
         return None if config is None else config.sla_policy
 
     def _deadline(self, verdict: Verdict, begun_ms: int) -> int | None:
-        """Until when something has to be heard of it. Watching it run is no stall."""
+        """Until when something has to be heard of it. Watching it run is no stall, and while nobody could be heard it
+        had no chance."""
         patience, wait = self._settings.progress_deadline_ms, verdict.wait
         if patience <= 0 or (wait is not None and wait.kind is WaitKind.WATCH):
             return None
         heard = 0 if verdict.task is None else last_change_ms(verdict.task)
-        return max(heard, begun_ms, self._progress.changed_ms) + patience
+        return max(heard, begun_ms, self._progress.changed_ms, self._heard_since_ms) + patience
 
     def _stalled(self, instance: int, verdict: Verdict) -> str:
         assert verdict.wait is not None

@@ -23,8 +23,8 @@ from scheduler.core.update_watch import Wait, WaitKind, waiting
 from thermos.errors import UserError
 
 
-def step(progress: Progress, look: Look, last_pulse_ms: int, now_ms: int) -> UpdateDecision:
-    """`last_pulse_ms` 0: there was none yet."""
+def step(progress: Progress, look: Look, last_pulse_ms: int, now_ms: int, heard_since_ms: int = 0) -> UpdateDecision:
+    """`last_pulse_ms` 0: there was none yet. `heard_since_ms`: what is said of the tasks has reached us since then."""
     status = progress.status
     if status in UPDATE_ENDED:
         return UpdateDecision()
@@ -38,7 +38,7 @@ def step(progress: Progress, look: Look, last_pulse_ms: int, now_ms: int) -> Upd
     if blocked:
         event = JobUpdateEvent(status=awaiting_of(status), timestamp_ms=now_ms, message=PULSES_STOPPED)
         return UpdateDecision(event=event)
-    decision = Evaluation(progress, look, now_ms).run()
+    decision = Evaluation(progress, look, now_ms, heard_since_ms).run()
     until = pulse_until_ms(progress, last_pulse_ms)
     if until is None or decision.event is not None:
         return decision

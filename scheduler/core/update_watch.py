@@ -15,10 +15,11 @@ _S = ScheduleStatus
 
 
 class WaitKind(StrEnum):
-    """Of the update as a whole: RESUME, PULSE. All others are of an instance."""
+    """Of the update as a whole: RESUME, PULSE, MASTER. All others are of an instance."""
 
     RESUME = "RESUME"
     PULSE = "PULSE"
+    MASTER = "MASTER"
     SLA = "SLA"
     STOP = "STOP"
     THROTTLE = "THROTTLE"
@@ -36,6 +37,7 @@ class WaitKind(StrEnum):
 _TEXTS: dict[WaitKind, str] = {
     WaitKind.RESUME: "it is paused; resume it to go on",
     WaitKind.PULSE: "no pulse came from the service that watches it",
+    WaitKind.MASTER: "the Mesos master can't be heard",
     WaitKind.SLA: "its SLA policy does not allow it to be stopped yet",
     WaitKind.STOP: "it is stopping",
     WaitKind.THROTTLE: "it failed and waits before it is tried again",

@@ -24,7 +24,7 @@ from scheduler.store.ops import SaveInstanceUpdateEvents
 from scheduler.update_acts import UpdateActs
 from scheduler.update_desk import REST_PER_INSTANCE_S, SETTLE_S, SMALL
 from scheduler.update_rules import UpdateRules
-from tests.scheduler.core.making import JOB
+from tests.scheduler.core.making import JOB, value
 from tests.scheduler.updates.jobs import OLD, Updated, batches, new
 
 S = ScheduleStatus
@@ -250,6 +250,79 @@ def test_a_progress_deadline() -> None:
     job.work(40)
     words = "Latest failure: instance 0 made no progress for 60 s: no host was found for it yet."
     assert job.told(key)[-1] == ("FAILED", words)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_deadline_does_not_run_while_nobody_can_be_heard(killed: bool) -> None:
+    """Neither a master that is away nor a scheduler that is killed is a fault of the instance."""
+    job = Updated(2)
+    key = job.start(count=2, settings=batches(progress_deadline_ms=60_000))
+    job.world.step()
+    assert job.actions(key) == [(0, "UPDATING")]
+    job.world.disconnect()
+    job.world.advance(600)
+    if killed:
+        job.world.restart()
+    job.world.subscribe(again=True)
+    job.work(30)
+    assert job.told(key)[1:] == [("ROLLED_FORWARD", None)]
+
+
+def test_a_deadline_runs_again_when_the_master_is_back() -> None:
+    job = Updated(1)
+    wanted = structs.replace(new(), constraints=(value("host", "nowhere"),))
+    key = job.start(wanted, 1, batches(progress_deadline_ms=60_000, rollback_on_failure=False))
+    job.work(5)
+    job.world.disconnect()
+    job.world.advance(600)
+    job.world.subscribe(again=True)
+    back_ms = job.world.now.wall * 1000
+    job.work(50)
+    assert job.status(key) == "ROLLING_FORWARD"
+    job.work(30)
+    assert job.status(key) == "FAILED"
+    assert 60_000 <= job.entry(key).events[-1].timestamp_ms - back_ms < 62_000
+
+
+def test_without_a_master_that_is_what_it_waits_for() -> None:
+    job = Updated(1)
+    key = job.start(count=1, settings=batches(min_wait_in_instance_running_ms=10_000))
+    job.work(5)
+    job.world.disconnect()
+    since_ms = int(job.world.now.wall * 1000)
+    job.world.advance(60)
+    (wait,) = job.world.engine.updates.waits_for(job.entry(key), job.world.now)
+    assert (str(wait), wait.since_ms, wait.instance) == ("the Mesos master can't be heard", since_ms, None)
+    job.world.restart()
+    restarted_ms = int(job.world.now.wall * 1000)
+    job.world.advance(5)
+    (wait,) = job.world.engine.updates.waits_for(job.entry(key), job.world.now)
+    assert (wait.what, wait.since_ms) == ("MASTER", restarted_ms)
+    assert job.wish(Wish.PAUSE) == "ROLL_FORWARD_PAUSED"
+    assert job.waits(key) == ["it is paused; resume it to go on"]
+    job.wish(Wish.RESUME)
+    job.world.subscribe(again=True)
+    job.work(2)
+    assert "master" not in str(job.waits(key))
+
+
+def test_what_the_master_refuses_is_rolled_back() -> None:
+    """It says LOST of each, and never that anything failed."""
+    job = Updated(2)
+    key = job.start(count=2)
+    for _ in range(600):
+        job.world.master.offer_all()
+        job.world.deliver()
+        for task in list(job.world.tables.tasks.active_of_job(JOB)):
+            if task.status is S.ASSIGNED and task.config.priority:
+                job.world.say(task, TaskState.ERROR)
+        job.world.deliver()
+        job.world.advance(1)
+        if job.status(key) == "ROLLING_BACK":
+            break
+    assert job.told(key)[1:] == [("ROLLING_BACK", "Latest failure: instance 0 exited.")]
+    job.work(10)
+    assert job.status(key) == "ROLLED_BACK" and job.priorities() == {0: 0, 1: 0}
 
 
 # --- errors of ours --------------------------------------------------------------------------------------------------
