@@ -80,9 +80,6 @@ def test_a_killed_runner_is_replaced_and_nothing_runs_twice(room: Room) -> None:
         os.kill(owner.pid, signal.SIGKILL)
         task = wait_for_records(room, lambda task, old=owner.pid: task.owner.pid != old)
         assert task.owner is not None
-        ends = [json.loads(line[9:]) for line in (room.root / "checkpoints/t/keeper").read_text().splitlines()]
-        died = max(record["at"] for record in ends if record["kind"] == "exited")
-        assert task.owner.at - died < 2.0, "half a second on a machine that has nothing else to do"
         assert (running(task), task.processes["sleep"].total) == (pid, 1)
     assert kept(room).deaths == 2
     assert kept(room).pid == told["keeper_pid"]

@@ -26,8 +26,8 @@ BUSY = "Process(name = 'busy', cmdline = 'while :; do :; done')"
 
 def test_programs_get_figures(room: Room) -> None:
     run = room.start(room.task(SLEEP, BUSY))
-    for _ in range(2):
-        run.wait_for(lambda event: event["kind"] == "running")
+    for process in ("sleep", "busy"):
+        run.running(process)
     done = room.thermos("top", "--root", str(room.root), "-n", "1", "-o", "json")
     assert (done.code, done.err) == (0, "")
     [task] = json.loads(done.out)
