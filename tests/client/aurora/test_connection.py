@@ -61,10 +61,11 @@ def test_an_answer() -> None:
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        origin = Origin("http", "127.0.0.1", listener.getsockname()[1])
-    with pytest.raises(NotConnected) as caught:
-        exchange(origin, "GET", "/", {})
+    with socket.socket() as bound:  # nobody listens, and nobody else can
+        bound.bind(("127.0.0.1", 0))
+        origin = Origin("http", "127.0.0.1", bound.getsockname()[1])
+        with pytest.raises(NotConnected) as caught:
+            exchange(origin, "GET", "/", {})
     assert str(caught.value) == f"cannot connect to {origin}: Connection refused"
 
 
