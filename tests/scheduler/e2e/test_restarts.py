@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 from scheduler.core.states import ScheduleStatus
 from tests.executor.e2e.aurora import nothing_is_left, processes_with
+from tests.mesos.conformance.asking import until
 from tests.mesos.conformance.target import Target
 from tests.scheduler.e2e.process import SchedulerProcess
 from tests.scheduler.e2e.scheduled import Scheduled, executors_of, job_of
@@ -26,13 +28,24 @@ def sleepers(task_id: str) -> list[int]:
     return found
 
 
+async def asleep(ids: Mapping[int, str]) -> dict[int, list[int]]:
+    """Pids by instance, when each has at least one: a task that runs is a shell for a moment longer."""
+
+    async def look() -> dict[int, list[int]]:
+        found = {instance: sleepers(task_id) for instance, task_id in ids.items()}
+        return found if all(found.values()) else {}
+
+    pids: dict[int, list[int]] = await until(look, f"sleepers of {ids}")
+    return pids
+
+
 async def test_a_killed_scheduler_comes_back_and_nothing_is_started_anew(mesos: Target, tmp_path: Path) -> None:
     store = tmp_path / "store"
     job = job_of("web", "exec sleep 1000; : {{thermos.task_id}}", instances=3)
     async with SchedulerProcess(mesos, store) as before:
         key = await before.create(job)
         ids = await before.running(key, 3)
-        pids = {instance: sleepers(task_id) for instance, task_id in ids.items()}
+        pids = await asleep(ids)
         assert all(len(found) == 1 for found in pids.values())
         await before.kill()
     for pid in executors_of(ids[2]):  # it ends while nobody listens
@@ -58,7 +71,7 @@ async def test_killed_while_it_launches(mesos: Target, tmp_path: Path) -> None:
     async with SchedulerProcess(mesos, store, "--reconciliation_initial_delay=500ms") as after:
         ids = await after.running(key, 6)
         assert sorted(ids) == list(range(6))
-        assert [len(sleepers(task_id)) for task_id in ids.values()] == [1] * 6
+        assert [len(found) for found in (await asleep(ids)).values()] == [1] * 6
         await after.forget()
 
 
@@ -67,7 +80,8 @@ async def test_a_teardown_ends_all_and_the_next_scheduler_begins_anew(mesos: Tar
     async with SchedulerProcess(mesos, store) as before:
         key = await before.create(job_of("web", "exec sleep 1000; : {{thermos.task_id}}"))
         ids = await before.running(key, 1)
-    assert sleepers(ids[0])  # an ordinary end ends no task
+        pids = await asleep(ids)
+    assert sleepers(ids[0]) == pids[0]  # an ordinary end ends no task
     code, lines = await SchedulerProcess(mesos, store, "--teardown_framework", "--yes").run()
     assert (code, lines[-1]) == (0, f"aurora_scheduler: framework {before.framework} and its tasks are no more")
     await nothing_is_left(f"thermos-{ids[0]}")
