@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
+
+#: What is expected may take so long on a busy machine, unless a test says otherwise.
+PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +24,7 @@ def browser() -> Iterator[Browser]:
     found = subprocess.run([ROOT / "scripts" / "setup-browser"], capture_output=True, text=True, check=False)
     if found.returncode:
         pytest.fail(f"the browser tests need a Chromium: {found.stderr.strip()}")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=found.stdout.strip(), args=["--no-sandbox"])
         yield chromium
@@ -30,7 +34,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser, site: Any) -> Iterator[BrowserContext]:
     made = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    made.set_default_timeout(10_000)
+    made.set_default_timeout(PATIENCE_MS)
     yield made
     made.close()
 

@@ -13,14 +13,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from scheduler.core.model import JobKey
 from scheduler.core.update_model import JobUpdateAction, JobUpdateStatus
+from tests.browser import PATIENCE_MS
 from tests.scheduler.api.served import Served
 from tests.scheduler.ui.conftest import Site, serve
 from tests.scheduler.ui.world import BIG, STUCK, WEB, Story, agents, config, move, run_job
 
 pytestmark = pytest.mark.browser
-
-#: What is to be seen within two seconds is given ten on a busy machine.
-PATIENCE_MS = 10_000
 
 _A, _U = JobUpdateAction, JobUpdateStatus
 
@@ -39,7 +37,7 @@ ALIKE = {"/scheduler/www", f"/scheduler/{WEB}?tab=completed", f"/scheduler/{BIG}
 
 
 def connected(page: Page) -> None:
-    expect(page.locator("#pulse")).to_have_text("live", timeout=PATIENCE_MS)
+    expect(page.locator("#pulse")).to_have_text("live")
 
 
 # --- the story
@@ -86,12 +84,12 @@ def test_an_update_is_seen_from_its_start_until_it_is_rolled_back(page: Page, si
     connected(page)
     page.evaluate("window.sameDocument = true")
     rows = page.locator("#tasks tbody tr")
-    expect(rows.filter(has_text="RUNNING")).to_have_count(4, timeout=PATIENCE_MS)
-    expect(page.locator("#updates")).to_contain_text("ROLLED FORWARD", timeout=PATIENCE_MS)
+    expect(rows.filter(has_text="RUNNING")).to_have_count(4)
+    expect(page.locator("#updates")).to_contain_text("ROLLED FORWARD")
 
     second = site.do(lambda s: s.post(f"/api/v1/jobs/{NEW}/updates", update_of("2"), status=201))
-    expect(page.locator("#updates")).to_contain_text("ROLLED BACK", timeout=PATIENCE_MS * 2)
-    expect(rows.filter(has_text="RUNNING")).to_have_count(4, timeout=PATIENCE_MS)
+    expect(page.locator("#updates")).to_contain_text("ROLLED BACK", timeout=2 * PATIENCE_MS)
+    expect(rows.filter(has_text="RUNNING")).to_have_count(4)
     expect(page.get_by_role("link", name=re.compile(r"Completed tasks \([1-9]"))).to_be_visible()
     assert page.evaluate("window.sameDocument"), "it was not loaded anew"
 
@@ -114,7 +112,7 @@ def test_the_grid_of_an_update_is_seen_to_change(page: Page, site: Site) -> None
     page.goto(f"/scheduler/{WEB}")
     connected(page)
     site.do(begin)
-    page.get_by_role("link", name="Update in progress").click(timeout=PATIENCE_MS)
+    page.get_by_role("link", name="Update in progress").click()
     connected(page)
     page.evaluate("window.sameDocument = true")
     expect(page.locator("#instances .c-untouched.square")).to_have_count(4)
@@ -126,7 +124,7 @@ def test_the_grid_of_an_update_is_seen_to_change(page: Page, site: Site) -> None
         await move(s, WEB, [1], "KILLING", "Killed for job update")
 
     site.do(fail)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Update is rolling back", timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Update is rolling back")
     expect(page.locator("#instances .c-update-failed.square")).to_have_count(1)
     assert page.evaluate("window.sameDocument"), "it was not loaded anew"
 
@@ -139,7 +137,7 @@ def test_a_status_is_seen_live_and_what_was_opened_stays_open(page: Page, site: 
     page.get_by_role("searchbox").focus()
     page.keyboard.type("half a w")
     site.do(lambda s: move(s, WEB, [0], "FAILED", "out of memory"))
-    expect(page.get_by_role("link", name="Completed tasks (2)")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("link", name="Completed tasks (2)")).to_be_visible()
     expect(page.locator("#tasks tbody tr").first).not_to_contain_text("RUNNING")
     expect(page.locator("#configuration pre")).to_be_visible()
     assert page.get_by_role("searchbox").input_value() == "half a w", "nobody's typing is disturbed"
@@ -250,4 +248,4 @@ def test_a_page_that_is_not_seen_lets_go_of_the_stream(page: Page, site: Site) -
     site.do(lambda s: run_job(s, config(WEB, "1"), 0))
     site.do(lambda s: move(s, WEB, [1], "FAILED", "unseen"))
     page.evaluate(hide, False)
-    expect(page.get_by_role("link", name="Completed tasks (2)")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("link", name="Completed tasks (2)")).to_be_visible()
