@@ -53,7 +53,7 @@ def build() -> Iterator[Callable[..., Program]]:
 VARIANTS = {
     "blind": ('-DPROC="/proc-is-missing"', 'PROC = "/proc"', 'PROC = "/proc-is-missing"'),  # as if there were no /proc
     "childless": ('-DCHILDREN="no-such-file"', 'CHILDREN = "children"', 'CHILDREN = "no-such-file"'),
-    "hasty": ("-DLONG_LIFE_MS=500", "LONG_LIFE = 60.0", "LONG_LIFE = 0.5"),  # a long life is soon lived
+    "hasty": ("-DLONG_LIFE_MS=2000", "LONG_LIFE = 60.0", "LONG_LIFE = 2.0"),  # a long life is soon lived
 }
 
 

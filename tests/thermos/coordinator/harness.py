@@ -297,14 +297,19 @@ def wait_zombie(pid: int) -> None:
 
 
 def stays_quiet(run: Started, seconds: float = 0.3) -> bool:
-    """For a while nothing is recorded and the coordinator does not end."""
-    run.host.pokes()
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        ready = select.select([run.pidfd, run.host.wake], [], [], left)[0]
-        if run.pidfd in ready or any(not line.startswith(b"!stuck ") for line in run.host.pokes().splitlines()):
-            return False
-    return True
+    """For a while nothing is recorded and the coordinator does not end. (The FIFO is no witness: the poke of an earlier
+    record may still be on its way.)"""
+    before = run.host.records()
+    ended = select.select([run.pidfd], [], [], seconds)[0]
+    return not ended and run.host.records() == before
+
+
+def wait_stuck(host: Host) -> None:
+    """Until a coordinator has said that it can't record."""
+    said = b""
+    while b"!stuck " not in said:
+        assert select.select([host.wake], [], [], PATIENCE)[0], f"nobody is stuck; inbox: {host.raw()!r}"
+        said += host.pokes()
 
 
 def until(look: Callable[[], bool]) -> None:

@@ -55,8 +55,10 @@ def test_without_children_files_daemons_and_leftovers_are_found(childless: Host)
 
 def test_without_children_files_everything_is_killed(childless: Host) -> None:
     ready = childless.fifo("ready")
-    run = childless.bash("trap '' TERM; setsid sleep 1000 & sleep 1000 & echo > ready; wait; true", stop_wait=100)
-    read_line(ready)
+    daemon = "setsid bash -c 'echo > ready; exec sleep 1000'"
+    run = childless.bash(f"trap '' TERM; {daemon} & sleep 1000 & echo > ready; wait; true", stop_wait=100)
+    for _ in range(2):
+        read_line(ready)
     run.signal(signal.SIGTERM)
     receipt = stopped(run)
     assert receipt["killed_count"] == 3 and len(pids(receipt["daemons"])) == 1

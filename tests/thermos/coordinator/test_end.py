@@ -20,6 +20,7 @@ from tests.thermos.coordinator.harness import (
     stays_quiet,
     until,
     wait_gone,
+    wait_stuck,
     wait_zombie,
 )
 
@@ -117,6 +118,7 @@ def test_a_full_disk_delays_the_exit_status_and_loses_nothing(host: Host, room: 
     fill_disk(run, room)
     os.write(go, b"\n")
     wait_zombie(running["pid"])
+    wait_stuck(host)
     assert stays_quiet(run) and run.kinds() == ["forked", "running"]
     assert host.inbox.stat().st_size == size + room  # the fault has fired: the line is torn
     free_disk(run)
@@ -139,6 +141,7 @@ def test_a_line_without_its_line_feed_is_not_written_twice(host: Host) -> None:
     fill_disk(run, length - 1)
     os.write(go, b"\n")
     wait_zombie(running["pid"])
+    wait_stuck(host)
     assert stays_quiet(run) and host.raw().endswith(b"}")  # the fault has fired
     free_disk(run)
     assert run.end()["code"] == 3
@@ -163,7 +166,7 @@ def test_the_zombie_of_a_main_outlives_its_coordinator_until_the_record_is_writt
     fill_disk(run)
     os.write(go, b"\n")
     wait_zombie(running["pid"])
-    assert stays_quiet(run)
+    wait_stuck(host)
     run.signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL
     assert os.waitpid(running["pid"], 0) == (running["pid"], 42 << 8)
@@ -178,12 +181,15 @@ def test_a_full_disk_at_the_start_starts_nothing_until_there_is_room(host: Host)
     host.inbox.touch()
     host.program = Program(host.program.name, ("/usr/bin/prlimit", "--fsize=0:", *host.program.argv))
     run = host.bash("touch started", rlimit=NO_LIMIT)
+    wait_stuck(host)
     assert stays_quiet(run)
     until(lambda: host.pokes().startswith(f"!stuck {WAKE}\n".encode()))
     run.signal(signal.SIGTERM)
     assert run.wait() == 5
     assert host.raw() == b"" and not (host.sandbox / "started").exists()
+    host.pokes()
     again = host.bash("touch started", rlimit=NO_LIMIT)
+    wait_stuck(host)  # prlimit has done its work
     assert stays_quiet(again)
     free_disk(again)
     assert again.end()["code"] == 0 and (host.sandbox / "started").exists()

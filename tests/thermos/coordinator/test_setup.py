@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -63,11 +64,13 @@ def test_the_child_has_three_descriptors_its_own_session_and_clean_signals(host:
 def test_ignored_signals_are_not_handed_down(host: Host) -> None:
     wanted = [signal.SIGPIPE, signal.SIGHUP, signal.SIGCHLD]
     before = [signal.signal(number, signal.SIG_IGN) for number in wanted]
+    go = host.fifo("go")
     try:
-        run = host.bash("sleep 0.3; grep SigIgn /proc/self/status")  # not gone before its pidfd is open
+        run = host.bash("read line < go; grep SigIgn /proc/self/status")  # its end must find SIGCHLD restored
     finally:
         for number, handler in zip(wanted, before, strict=True):
             signal.signal(number, handler)
+    os.write(go, b"\n")
     assert run.finish()[-1]["code"] == 0
     assert int(host.log().split()[1], 16) == 0
 
@@ -220,12 +223,21 @@ def test_the_child_joins_its_cgroup_before_it_drops_its_rights(host: Host) -> No
     assert (group / "cgroup.procs").read_text() == "0"
 
 
+def descriptors_of(pid: int) -> dict[int, str]:
+    """Number and target of each; one that is closed while we look (the FIFO, after a poke) is left out."""
+    found = {}
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found[int(path.name)] = str(path.readlink())
+    return found
+
+
 def test_the_coordinator_keeps_neither_the_owners_directory_nor_its_console(host: Host) -> None:
     ready = host.fifo("ready")
     run = host.bash("read line < ready")
     running = run.record("running")
     assert Path(f"/proc/{run.pid}/cwd").readlink() == Path("/")
-    targets = {int(p.name): str(p.readlink()) for p in Path(f"/proc/{run.pid}/fd").iterdir()}
+    targets = descriptors_of(run.pid)
     assert targets[0] == targets[1] == targets[2] == "/dev/null"
     assert not [t for t in targets.values() if "stdout" in t or "stderr" in t]
     assert stat_fields(run.pid)[3] == str(run.pid)  # its own session

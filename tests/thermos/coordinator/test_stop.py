@@ -4,6 +4,7 @@ test that nothing is left alive."""
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from tests.thermos.coordinator.conftest import root_only
 from tests.thermos.coordinator.harness import (
+    PATIENCE,
     Host,
     Started,
     is_alive,
@@ -25,10 +27,12 @@ from tests.thermos.coordinator.harness import (
 from tests.thermos.coordinator.test_end import start_with_daemon
 from tests.thermos.coordinator.test_start import hold_lock
 
-#: An application that takes its time to leave: says so, in the file named by its first argument.
+#: An application that takes its time to leave: says so, in the file named by its first argument. Its child is forked
+#: before the trap is set: until it has exec'ed it would swallow the signal as the shell that it still is.
 APP = """
+sleep 1000 &
 trap 'echo got-term >> "$1"; exit 3' TERM
-sleep 1000 & echo $$ > ready
+echo $$ > ready
 wait
 """
 
@@ -78,7 +82,7 @@ def test_a_simple_command_is_asked_alone(host: Host, ready: int) -> None:
     """bash has replaced itself by the command, so the main is the application."""
     run = host.bash("sleep 1000")
     main = run.record("running")["pid"]
-    until(lambda: b"sleep" in cmdline(main))
+    until(lambda: cmdline(main).startswith(b"sleep"))
     run.signal(signal.SIGTERM)
     receipt = stopped(run)
     assert (receipt["why"], receipt["signal"], receipt["signalled"], receipt["left"]) == ("stop", 15, 1, 1)
@@ -134,7 +138,7 @@ def test_who_ignores_the_signal_is_killed_at_the_deadline(host: Host, ready: int
     before = time.monotonic()
     run.signal(signal.SIGTERM)
     receipt = stopped(run)
-    assert 0.29 < receipt["mono"] - before < 2
+    assert 0.29 < receipt["mono"] - before < 8  # without the order it would be 10
     assert (receipt["why"], receipt["signalled"], receipt["left"], receipt["killed_count"]) == ("stop", 2, 0, 2)
     assert receipt["killed"] == [[main, "bash"], [child, "sleep"]] and run.end()["signal"] == signal.SIGKILL
 
@@ -215,10 +219,11 @@ def test_sigquit_kills_everything_now(host: Host, ready: int) -> None:
 
 
 def test_sigquit_shortens_a_stop(host: Host, ready: int) -> None:
-    run = host.bash("trap '' TERM; echo > ready; read x <> never; true", stop_wait=1_000_000)
+    run = host.bash("trap 'echo > ready' TERM; echo > ready; while :; do read x <> never; done", stop_wait=1_000_000)
     read_line(ready)
     run.record("running")
     run.signal(signal.SIGTERM)
+    read_line(ready)  # it was asked
     assert stays_quiet(run, 0.1)
     run.signal(signal.SIGQUIT)
     receipt = stopped(run)
@@ -230,11 +235,13 @@ def test_repeats_change_nothing(host: Host, ready: int) -> None:
     read_line(ready)
     run.record("running")
     before = time.monotonic()
-    for _ in range(4):
+    deadline = before + PATIENCE
+    while not run.has_ended():  # it ends although they don't: the deadline is not moved by the later ones
+        assert time.monotonic() < deadline
         run.signal(signal.SIGTERM)
-        assert stays_quiet(run, 0.1)
+        select.select([run.pidfd], [], [], 0.1)
     receipt = stopped(run)
-    assert 0.49 < receipt["mono"] - before < 0.9  # not moved by the later ones
+    assert receipt["mono"] - before > 0.49
     assert receipt["signalled"] == 1 and len(run.finish()) == 4
 
 
@@ -280,10 +287,10 @@ def test_a_lingering_coordinator_kills_its_daemons(host: Host) -> None:
 def test_children_that_hold_stdout_do_not_delay_the_stop(host: Host, ready: int, log: dict) -> None:
     run = host.bash("echo out; setsid sleep 1000 & sleep 1000 & echo > ready; wait", **log)
     read_line(ready)
-    before = time.monotonic()
     run.signal(signal.SIGTERM)
-    assert stopped(run)["killed"] == [] and time.monotonic() - before < 1.5
-    assert host.log() == b"out\n"
+    assert stopped(run)["killed"] == []
+    receipt, exited = run.finish()[2:]
+    assert exited["mono"] - receipt["mono"] < 1.9 and host.log() == b"out\n"  # a pipe that somebody holds: 2
 
 
 def test_a_tree_of_many_is_killed_to_the_last(host: Host, ready: int) -> None:
@@ -292,7 +299,7 @@ def test_a_tree_of_many_is_killed_to_the_last(host: Host, ready: int) -> None:
         'trap "" TERM\n[ $1 = 0 ] && { echo leaf > ready; read x <> never; exit; }\n'
         "setsid bash grow $(($1 - 1)) & bash grow $(($1 - 1)) &\nwait\n"
     )
-    run = host.bash("bash grow 5; true", stop_wait=50)
+    run = host.bash("bash grow 5; true", stop_wait=1000)  # in which the main has died of the signal
     for _ in range(32):
         read_line(ready)
     run.signal(signal.SIGTERM)
@@ -339,7 +346,7 @@ def test_who_may_not_be_signalled_is_waited_for_and_named(stranger_host: Host) -
 def test_an_idle_coordinator_never_wakes(host: Host) -> None:
     run = host.bash("exec sleep 1000")
     run.record("running")
-    assert stays_quiet(run, 0.1)
+    until(lambda: [switches(run.pid), stays_quiet(run, 0.1)] == [switches(run.pid), True])  # at rest
     counts = [switches(run.pid), stays_quiet(run, 1.0), switches(run.pid)]
     assert counts[0] == counts[2] and counts[1]
     run.signal(signal.SIGQUIT)
