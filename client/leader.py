@@ -6,6 +6,7 @@ Source: spec/scheduler.md §8.3, §11.3.
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 from client.api_errors import NetworkError
@@ -16,6 +17,8 @@ from thermos.errors import UserError
 LOOKUP_S = 10.0
 #: Nodes of the serverset; others are candidates.
 _MEMBER = "member_"
+#: kazoo tells of each try; what came of them is told once, by whoever asked.
+_SILENT = logging.Logger("zookeeper", logging.CRITICAL + 1)
 
 
 def find_scheduler(cluster: Cluster) -> Origin:
@@ -44,7 +47,7 @@ def read_serverset(hosts: str, path: str) -> list[bytes]:
     from kazoo.exceptions import KazooException, NoNodeError  # noqa: PLC0415
     from kazoo.handlers.threading import KazooTimeoutError  # noqa: PLC0415
 
-    client = KazooClient(hosts=hosts, read_only=True)
+    client = KazooClient(hosts=hosts, read_only=True, logger=_SILENT)
     try:
         client.start(timeout=LOOKUP_S)
         names = sorted(name for name in client.get_children(path) if name.startswith(_MEMBER))

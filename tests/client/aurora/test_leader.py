@@ -87,10 +87,11 @@ def test_in_a_real_zookeeper(zookeeper: ZooKeeperServer) -> None:
         client.close()
 
 
-def test_no_zookeeper(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_zookeeper(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(leader, "LOOKUP_S", 0.2)
     with socket.socket() as bound:  # nobody listens, and nobody else can
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         with pytest.raises(NetworkError, match=f"cannot connect to ZooKeeper 127.0.0.1:{port}"):
             find_scheduler(Cluster("a", zk="127.0.0.1", zk_port=port, scheduler_zk_path="/s"))
+    assert caplog.records == [], "the error is the one line that is said"
