@@ -14,7 +14,7 @@ from client.aurora.core.config_diff import ranges_text
 from client.aurora.differences import ask_diff, populated, show_configs, tell_diff
 from client.aurora.jobfile import load_job
 from client.aurora.options import Parsed, bind_options, chosen_argument, config_argument, verb_options
-from client.job_keys import Chosen, ClusterJobKey, parse_job_key
+from client.job_keys import Chosen, ClusterJobKey, instance_ranges, parse_job_key
 from thermos.errors import RemoteError, UserError
 
 EPILOG = """
@@ -54,11 +54,23 @@ def command(
         _plain(context, other or chosen.job, new)
         return 0
     answer = ask_diff(api, job, new, chosen.instances)
+    diff = parse(answer, JobDiff)
+    _check_known(chosen, diff)
     if context.json:
         context.answer({"job": str(chosen.job), "taskConfig": new, **answer})
         return 0
-    tell_diff(context, parse(answer, JobDiff), new)
+    tell_diff(context, diff, new)
     return 0
+
+
+def _check_known(chosen: Chosen, diff: JobDiff) -> None:
+    """Raises UserError: an instance that is named is not there, and would not be."""
+    groups = (*diff.add, *diff.remove, *diff.update, *diff.unchanged)
+    spans = [span for group in groups for span in group.instances]
+    unknown = [n for n in chosen.instances or () if not any(first <= n <= last for first, last in spans)]
+    if unknown:
+        text = instance_ranges(unknown)
+        raise UserError(f"there is no instance {text} of {chosen.job}, neither now nor after the update")
 
 
 def _plain(context: Context, old: ClusterJobKey, new: Mapping[str, Any]) -> None:

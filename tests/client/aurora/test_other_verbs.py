@@ -86,6 +86,14 @@ def test_diff(desk: Desk, fake: FakeScheduler) -> None:
     assert asked == {"taskConfig": populated["taskConfig"], "instanceCount": 2, "onlyInstances": [0, 1, 2, 3, 4, 5]}
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_diff_of_instances_that_are_nowhere(desk: Desk, fake: FakeScheduler, form: str) -> None:
+    differing(fake)
+    done = desk.aurora("job", "diff", "-o", form, f"{KEY}/3,6,10-11", "web.aurora")
+    line = f"aurora: there is no instance 6,10-11 of {KEY}, neither now nor after the update\n"
+    assert (done.code, done.out, done.err) == (6, "", line)
+
+
 def test_diff_for_programs(desk: Desk, fake: FakeScheduler) -> None:
     differing(fake)
     answer = desk.aurora("job", "diff", "-o", "json", KEY, "web.aurora").json
