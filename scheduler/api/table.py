@@ -104,7 +104,7 @@ ROUTES: tuple[Route, ...] = (
     _read(_JOB, jobs.job, "A job: its configurations and how its tasks are.", JobDetails, refusals=_MISSING),
     _change(
         f"{_JOB}/instances", jobs.add, "Add instances with the configuration of an active one.", jobs.AddInstances,
-        InstancesAdded, of_job("addInstances"),
+        InstancesAdded, of_job("addInstances"), *_MISSING,
     ),
     _change(
         f"{_JOB}/kill", jobs.kill, "Kill instances; they are not replaced.", jobs.KillTasks, TasksKilled,

@@ -20,12 +20,12 @@ from scheduler.core.update_diff import diff_instances
 from scheduler.core.validation import check_job, check_update, instance_count_text
 from scheduler.service.config_groups import ConfigGroup, config_groups
 from scheduler.service.context import Context, Told
-from scheduler.service.refusals import already_exists, invalid, job_updating, refuse_problems
+from scheduler.service.refusals import already_exists, invalid, job_updating, not_found, refuse_problems
 from scheduler.turn import Turn
 
 NO_CRON = "Cron jobs may only be created/updated by calling scheduleCronJob."
 NO_CRON_INSTANCES = "Instances may not be added to cron jobs."
-NOT_ACTIVE = "No active task found for a given instance ID."
+NOT_ACTIVE = "No active task found for a given instance ID"
 NOT_ALL_ACTIVE = "Not all requested shards are active."
 NOTHING_TO_KILL = "No tasks to kill."
 
@@ -125,7 +125,7 @@ def add_instances(context: Context, turn: Turn, instance: InstanceKey, count: in
     _check_not_updating(context, job)
     template = tables.tasks.active(instance)
     if template is None:
-        raise invalid(NOT_ACTIVE)
+        raise not_found(f"{NOT_ACTIVE}: {instance}")
     active = [task.assigned_task.instance_id for task in tables.tasks.active_of_job(job)]
     if len(active) + count > context.rules.max_tasks_per_job:
         raise invalid(instance_count_text(context.rules))

@@ -165,7 +165,8 @@ class FakeScheduler:
         active = self.active(job)
         if verb == "instances":
             if given["template"] not in active:
-                return refusal(400, "INVALID_REQUEST", "No active task found for a given instance ID.")
+                text = f"No active task found for a given instance ID: {job}/{given['template']}"
+                return refusal(404, "NOT_FOUND", text)
             added = [max(active) + 1 + number for number in range(given["count"])]
             for number in added:
                 self.add(job, number)

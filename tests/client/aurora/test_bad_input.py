@@ -84,10 +84,11 @@ def test_a_wrong_cluster(desk: Desk, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", ALL_WORDS, ids=lambda words: words[1])
 def test_no_scheduler(desk: Desk, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(api_client.TRIES, Trouble.CONNECT, Tries(2, 0.0, 60.0))  # type: ignore[arg-type]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    desk.clusters({"name": "rz1", "scheduler_uri": f"http://127.0.0.1:{port}"})
-    done = desk.aurora(*words_for(words, "rz1"))
+    with socket.socket() as bound:  # nobody listens, and nobody else can
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        desk.clusters({"name": "rz1", "scheduler_uri": f"http://127.0.0.1:{port}"})
+        done = desk.aurora(*words_for(words, "rz1"))
     if words[1] == "open":  # an address is known without asking
         assert done.code == Exit.OK
         return
@@ -128,7 +129,8 @@ def test_an_unknown_job(desk: Desk, fake: FakeScheduler, words: tuple[str, ...])
 
 def test_add_to_an_instance_that_is_not_there(desk: Desk) -> None:
     done = desk.aurora("job", "add", f"{KEY}/0", "1")
-    assert (done.code, done.err) == (Exit.API, "aurora: No active task found for a given instance ID.\n")
+    line = "aurora: No active task found for a given instance ID: www/test/web/0\n"
+    assert (done.code, done.err) == (Exit.BAD_PARAMETER, line)
 
 
 BAD_CONFIGS = {

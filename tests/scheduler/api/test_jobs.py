@@ -103,7 +103,6 @@ def test_what_is_refused_says_all_that_is_wrong() -> None:
                 "POST", "/api/v1/jobs", cron, status=400, code="INVALID_REQUEST"
             )
             for path, body, words in [
-                ("instances", {"template": 7, "count": 1}, "No active task found for a given instance ID."),
                 ("restart", {"instances": [0, 7]}, "Not all requested shards are active."),
                 ("restart", {"instances": []}, "no instances in the list"),
                 ("kill", {"instances": []}, "no instances in the list"),
@@ -111,6 +110,10 @@ def test_what_is_refused_says_all_that_is_wrong() -> None:
             ]:
                 told = await s.refused("POST", f"{JOB}/{path}", body, status=400, code="INVALID_REQUEST")
                 assert words in told, path
+            told = await s.refused(
+                "POST", f"{JOB}/instances", {"template": 7, "count": 1}, status=404, code="NOT_FOUND"
+            )
+            assert told == "No active task found for a given instance ID: www/prod/web/7"
             await s.refused("GET", "/api/v1/jobs/a/prod/b", status=404, code="NOT_FOUND")
 
     run(test)

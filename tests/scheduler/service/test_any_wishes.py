@@ -65,7 +65,9 @@ class Model:
             return RefusalCode.INVALID_REQUEST
         if self.updating:
             return RefusalCode.JOB_UPDATING
-        if template not in self.there or len(self.there) + count > MOST:
+        if template not in self.there:
+            return RefusalCode.NOT_FOUND
+        if len(self.there) + count > MOST:
             return RefusalCode.INVALID_REQUEST
         first = max(self.there) + 1
         self.there.update({first + n: (self.there[template][0], "waits") for n in range(count)})

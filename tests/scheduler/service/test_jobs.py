@@ -150,9 +150,12 @@ def test_instances_are_added_behind_the_last_one_and_holes_stay() -> None:
 def test_what_can_not_be_added() -> None:
     desk = Desk(Rules(max_tasks_per_job=4))
     desk.create(count=3)
-    inactive = (C.INVALID_REQUEST, "No active task found for a given instance ID.")
-    assert refused(lambda: add(desk, 7, 1)) == inactive
-    assert refused(lambda: add(desk, 0, 1, JobKey(role="www", environment="prod", name="x"))) == inactive
+    inactive = "No active task found for a given instance ID: www/prod"
+    assert refused(lambda: add(desk, 7, 1)) == (C.NOT_FOUND, f"{inactive}/web/7")
+    assert refused(lambda: add(desk, 0, 1, JobKey(role="www", environment="prod", name="x"))) == (
+        C.NOT_FOUND,
+        f"{inactive}/x/0",
+    )
     for count in (0, -3):
         assert refused(lambda n=count: add(desk, 0, n)) == (C.INVALID_REQUEST, "Instance count must be positive.")  # type: ignore[misc]
     too_many = (C.INVALID_REQUEST, "Instance count must be between 1 and 4 inclusive.")
@@ -167,7 +170,7 @@ def test_an_instance_that_has_ended_is_no_template() -> None:
     desk = Desk()
     desk.create()
     desk.move(0, *RUNNING, S.FINISHED)
-    assert refused(lambda: add(desk, 0, 1))[1] == "No active task found for a given instance ID."
+    assert refused(lambda: add(desk, 0, 1))[0] is C.NOT_FOUND
 
 
 def test_numbers_of_instances_end_somewhere() -> None:
