@@ -18,7 +18,15 @@ EDGES: dict[str, tuple[str, ...]] = {
     "config": ("thermos.model", "thermos.errors"),
     "observer": ("thermos", "web"),
     "executor": ("thermos", "mesos", "config"),
-    "scheduler": ("mesos", "web", "thermos.model", "thermos.errors", "thermos.clock", "thermos.version"),
+    "scheduler": (
+        "mesos",
+        "web",
+        "thermos.model",
+        "thermos.errors",
+        "thermos.clock",
+        "thermos.version",
+        "config.core.cron",
+    ),
     "client": ("config", "thermos", "web"),
 }
 

@@ -1,4 +1,4 @@
-"""The five fields of a cron schedule, checked before a scheduler sees them.
+"""The five fields of a cron schedule: what clients check, and the scheduler checks again.
 
 minute hour day-of-month month day-of-week; each a comma list of `N`, `*`, `a-b`, `*/n` or `a-b/n`, months and days
 of the week also by name. Sunday is 0. Only one of the two day fields may be something else than `*`.
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_MOST_LETTERS = 255
 _PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>[0-9]+))?")
 
 
@@ -32,6 +33,8 @@ _FIELDS = (
 
 def schedule_refusal(schedule: str) -> str | None:
     """Why `schedule` is no cron schedule, or None if it is one."""
+    if len(schedule) > _MOST_LETTERS:
+        return f"`{schedule[:20]}…` is not a cron schedule: it has {len(schedule)} letters; {_MOST_LETTERS} is the most"
     parts = schedule.split()
     if len(parts) != len(_FIELDS):
         return (

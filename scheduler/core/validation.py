@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from msgspec import structs
 
+from config.core.cron import schedule_refusal
 from scheduler.core.bounds import BOUNDS, Bounds, check_bounds, check_key, is_sane
 from scheduler.core.model import (
     DEDICATED,
@@ -40,8 +41,8 @@ MOST_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this cluster allows. `cron_problem` says what is wrong with a schedule, "" if nothing is. The default
-    parameters are what a Docker container has that names none; they are allowed even where others are not."""
+    """What this cluster allows. The default parameters are what a Docker container has that names none; they are
+    allowed even where others are not."""
 
     environments: str = r"^(prod|devel|test|staging\d*)$"
     tiers: Collection[str] = ("preferred", "preemptible", "revocable")
@@ -59,7 +60,6 @@ class Rules:
     sla_for_all_tiers: bool = False
     sla_min_instances: int = 20
     sla_max_duration_s: int = 2 * 3600
-    cron_problem: Callable[[str], str] = field(default=lambda schedule: "")
     bounds: Bounds = field(default=BOUNDS)
 
 
@@ -69,7 +69,7 @@ def check_job(job: JobConfiguration, rules: Rules) -> list[Problem]:
         _identity(job.key, rules),
         _owner("owner.user", job.owner.user, rules),
         _counts(job.instance_count, rules),
-        _cron(job, rules),
+        _cron(job),
         _same_key(job),
         _config(job.task_config, job.instance_count, rules),
     )
@@ -142,14 +142,14 @@ def _same_key(job: JobConfiguration) -> Iterator[Problem]:
         yield Problem("taskConfig.job", f"it is {job.task_config.job}, and the job is {job.key}")
 
 
-def _cron(job: JobConfiguration, rules: Rules) -> Iterator[Problem]:
+def _cron(job: JobConfiguration) -> Iterator[Problem]:
     if job.cron_schedule is None:
         return
     if job.task_config.is_service:
         yield Problem("cronSchedule", "a service runs always; a job is a service or has a schedule")
-    problem = rules.cron_problem(job.cron_schedule)
-    if problem:
-        yield Problem("cronSchedule", f"{quoted(job.cron_schedule)}: {problem}")
+    refusal = schedule_refusal(job.cron_schedule)
+    if refusal is not None:
+        yield Problem("cronSchedule", refusal)
     if job.cron_collision_policy == "RUN_OVERLAP":
         yield Problem("cronCollisionPolicy", "RUN_OVERLAP is not supported any more; use KILL_EXISTING or CANCEL_NEW")
     elif job.cron_collision_policy not in ("KILL_EXISTING", "CANCEL_NEW"):

@@ -31,6 +31,7 @@ def test_accepted(schedule: str) -> None:
         ("1,,2 * * * *", "no value"),
         ("0 0 1 * MON", "dayOfWeek and dayOfMonth"),
         ("٣ * * * *", "minute"),
+        (f"*/{'9' * 5000} * * * *", "letters"),
     ],
 )
 def test_refused(schedule: str, word: str) -> None:

@@ -35,7 +35,7 @@ from scheduler.core.validation import Rules, check_job, check_update
 KEY = JobKey(role="www", environment="prod", name="web")
 ENOUGH = (Resource(num_cpus=1.0), Resource(ram_mb=128), Resource(disk_mb=128), Resource(named_port="http"))
 GOOD = TaskConfig(job=KEY, resources=ENOUGH, executor_config=ExecutorConfig(name="AuroraExecutor", data="{}"))
-RULES = Rules(cron_problem=lambda schedule: "" if schedule.count(" ") == 4 else "it has not five fields")
+RULES = Rules()
 
 
 def job(config: TaskConfig = GOOD, **more: Any) -> JobConfiguration:
@@ -85,6 +85,8 @@ ONE = Constraint(name="rack", constraint=TaskConstraint(limit=LimitConstraint(li
         (job(key=structs.replace(KEY, name="other")), ["taskConfig.job"]),
         (job(cron_schedule="* * * * *"), []),
         (job(cron_schedule="* * *"), ["cronSchedule"]),
+        (job(cron_schedule="61 * * * *"), ["cronSchedule"]),
+        (job(cron_schedule="0 0 1 * MON"), ["cronSchedule"]),
         (job(with_(is_service=True), cron_schedule="* * * * *"), ["cronSchedule"]),
         (job(cron_schedule="* * * * *", cron_collision_policy="RUN_OVERLAP"), ["cronCollisionPolicy"]),
         (job(cron_schedule="* * * * *", cron_collision_policy="X"), ["cronCollisionPolicy"]),
