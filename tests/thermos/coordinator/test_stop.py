@@ -27,12 +27,10 @@ from tests.thermos.coordinator.harness import (
 from tests.thermos.coordinator.test_end import start_with_daemon
 from tests.thermos.coordinator.test_start import hold_lock
 
-#: An application that takes its time to leave: says so, in the file named by its first argument. Its child is forked
-#: before the trap is set: until it has exec'ed it would swallow the signal as the shell that it still is.
+#: An application that takes its time to leave: says so, in the file named by its first argument.
 APP = """
-sleep 1000 &
 trap 'echo got-term >> "$1"; exit 3' TERM
-echo $$ > ready
+sleep 1000 & echo $$ > ready
 wait
 """
 
