@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -21,9 +22,18 @@ Examples:
 
 \b
 Words for several statuses: active, inactive, paused, blocked (waiting for a
-pulse), succeeded, failed (also rolled back), all. The last changed come first;
-times are UTC.
+pulse), succeeded, failed (also rolled back), all. FAILED is the status alone.
+The last changed come first; times are UTC.
 """
+
+
+class StatusWord(click.Choice[str]):
+    """In small or in capital letters, where that is not two words: `failed` and `FAILED`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        spelled = (value, value.lower(), value.upper())
+        known = next((word for word in spelled if word in STATUS_GROUPS), value)
+        return super().convert(known, param, ctx)
 
 
 @click.command("list", epilog=EPILOG)
@@ -31,7 +41,7 @@ times are UTC.
 @click.option(
     "--status",
     "words",
-    type=click.Choice(tuple(STATUS_GROUPS), case_sensitive=False),
+    type=StatusWord(tuple(STATUS_GROUPS)),
     multiple=True,
     metavar="STATUS",
     help="Only these; may be repeated: active, failed, …, or a status.",
