@@ -119,7 +119,8 @@ class StartSeconds(Told, frozen=True):
 
 class UpdatePlanned(Told, frozen=True):
     """`seconds_at_least`: what watching alone takes; `usual_seconds`, `slow_seconds`: with the starts and stops of the
-    past. `floor`: no order of events leads to fewer running instances."""
+    past; `stop_samples`: stops that are known, without any of them stopping is taken to cost nothing. `floor`: no order
+    of events leads to fewer running instances."""
 
     diff: JobDiff
     batches: tuple[UpdateBatch, ...]
@@ -131,6 +132,7 @@ class UpdatePlanned(Told, frozen=True):
     usual_seconds: float | None
     slow_seconds: float | None
     start_seconds: StartSeconds | None
+    stop_samples: int
 
 
 # --- what there is -----------------------------------------------------------------------------------------------
@@ -243,6 +245,7 @@ def _plan(
         usual_seconds=_seconds(planned.usual_ms),
         slow_seconds=_seconds(planned.slow_ms),
         start_seconds=_starts(planned, past),
+        stop_samples=len(past.stops_ms),
     )
 
 

@@ -43,6 +43,7 @@ class Plan(Answer, frozen=True):
     usual_seconds: Amount | None = None
     slow_seconds: Amount | None = None
     start_seconds: StartSeconds | None = None
+    stop_samples: Count | None = None
 
 
 #: Jobs have more batches than people read; the first and the last ones are shown.
@@ -109,3 +110,5 @@ def _time_lines(plan: Plan) -> Iterator[str]:
     starts = plan.start_seconds
     samples = f" (from {plural(starts.samples, 'start')}, {duration(starts.median)} each)" if starts is not None else ""
     yield f"It will usually take {duration(plan.usual_seconds)}{slow}{samples}."
+    if plan.stop_samples == 0 and any(batch.kinds.replace or batch.kinds.remove for batch in plan.batches):
+        yield "None of its instances was stopped yet: the time that takes comes on top."

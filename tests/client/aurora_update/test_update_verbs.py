@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
+from typing import Any
 
 import pytest
 
@@ -285,6 +286,23 @@ def test_list_by_status(desk: Desk, updates: FakeUpdates, words: tuple[str, ...]
     assert (updates.asked[0].get("statuses"), updates.asked[0]["user"]) == (statuses, "joe")
 
 
+@pytest.mark.parametrize(
+    ("word", "statuses"),
+    [
+        ("failed", "ERROR,FAILED,ROLLED_BACK"),
+        ("Failed", "ERROR,FAILED,ROLLED_BACK"),
+        ("FAILED", "FAILED"),
+        ("rolled_back", "ROLLED_BACK"),
+        ("PAUSED", "ROLL_BACK_PAUSED,ROLL_FORWARD_PAUSED"),
+    ],
+)
+def test_list_by_a_word_and_by_the_status_of_that_name(
+    desk: Desk, updates: FakeUpdates, word: str, statuses: str
+) -> None:
+    assert desk.aurora("update", "list", "--status", word, "rz1").code == 0
+    assert updates.asked[0]["statuses"] == statuses
+
+
 def test_list_by_a_status_that_is_none(desk: Desk, updates: FakeUpdates) -> None:
     done = desk.aurora("update", "list", "--status", "happy", "rz1")
     assert (done.code, updates.asked) == (6, [])
@@ -365,7 +383,7 @@ def test_info_in_json_has_the_old_names(desk: Desk, updates: FakeUpdates) -> Non
 # --- plan ------------------------------------------------------------------------------------------------------------
 
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "diff": {"add": [{"config": {}, "instances": [[4, 5]]}], "unchanged": [{"config": {}, "instances": [[0, 1]]}]},
     "batches": [
         {"instances": [[4, 5]], "kinds": {"add": 2, "replace": 0, "remove": 0}, "lowestRunning": 4, "beginsSeconds": 0},
@@ -397,6 +415,12 @@ def test_plan(desk: Desk, fake: FakeScheduler) -> None:
     assert body["settings"]["updateOnlyTheseInstances"] == [{"first": 0, "last": 5}]
     assert (body["instanceCount"], body["metadata"], body["message"]) == (2, [], "")
     assert desk.aurora("update", "plan", "-o", "json", KEY, "web.aurora").json == {"job": KEY, **PLAN}
+    fake.on["POST", f"{WEB}/updates/plan"] = lambda body: (200, {**PLAN, "stopSamples": 0})
+    never_stopped = "None of its instances was stopped yet: the time that takes comes on top."
+    assert desk.aurora("update", "plan", KEY, "web.aurora").lines == [*done.lines, never_stopped]
+    only_new = {**PLAN, "batches": PLAN["batches"][:1], "stopSamples": 0}
+    fake.on["POST", f"{WEB}/updates/plan"] = lambda body: (200, only_new)
+    assert "stopped yet" not in desk.aurora("update", "plan", KEY, "web.aurora").out
     fake.on["POST", f"{WEB}/updates/plan"] = lambda body: (200, {**PLAN, "secondsAtLeast": 0})
     done = desk.aurora("update", "plan", KEY, "web.aurora")
     assert done.lines[-1].startswith("It will usually take"), "nothing is watched"

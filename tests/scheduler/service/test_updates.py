@@ -365,6 +365,7 @@ def test_a_plan() -> None:
     assert (found.running_before, found.running_after, found.lowest_running) == (3, 5, 3)
     assert found.seconds_at_least == 30
     assert found.start_seconds is not None and found.start_seconds.samples == 3
+    assert found.stop_samples == 0
     assert desk.tables.updates.active(JOB) is None
 
 
