@@ -15,7 +15,8 @@ from client.aurora.hooks import _ARGUMENTS, ApiMethod, PreHooksStoppedCall, hook
 from config.core.rules import check_job
 from config.loader import load_jobs
 
-DOC = (Path(__file__).parents[3] / "docs/hooks.md").read_text()
+ROOT = Path(__file__).parents[3]
+DOC = (ROOT / "docs/hooks.md").read_text()
 CONFIG, SITE = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
 KEY = "rz1/www/prod/web"
 
@@ -50,6 +51,7 @@ def test_it_freezes(site: SiteHooks, day: int, code: int, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(dt, "date", Date)
     assert run_hooked(site, CommandCall("job", "killall", (KEY,)), None, lambda: 0) == code
+    assert run_hooked(site, CommandCall("update", "start", (KEY,)), None, lambda: 0) == code
     assert run_hooked(site, CommandCall("job", "killall", (KEY,)), "freeze", lambda: 0) == 0
     assert run_hooked(site, CommandCall("job", "status", (KEY,)), None, lambda: 0) == 0
 
@@ -71,3 +73,11 @@ def test_the_table_of_arguments() -> None:
         method: [*by_position, *(f"{name}=" for name in by_name)]
         for method, (by_position, by_name) in _ARGUMENTS.items()
     }
+
+
+def test_the_table_knows_which_verbs_there_are() -> None:
+    """A method that no verb calls is told as such, and no other."""
+    verbs = dict(re.findall(r"^\| `([a-z_]+)` \| [a-z_=, ]+ \| (.*) \|$", DOC, re.MULTILINE))
+    sources = [path.read_text() for path in (ROOT / "client/aurora").glob("*.py")]
+    called = {name.lower() for source in sources for name in re.findall(r"[\s(]ApiMethod\.([A-Z_]+), ?", source)}
+    assert {method for method, told in verbs.items() if told != "(no verb yet)"} == called
