@@ -151,14 +151,15 @@ def test_a_killed_runner_is_replaced_and_its_task_goes_on(make_rig: MakeRig, dae
         times.append(owner.mono - died)
         assert os.getsid(owner.pid) == owner.pid
         assert int(stat_of(owner.pid)[1]) == daemon.pid
-    assert daemon.kept.deaths == 3 and daemon.kept.alive and daemon.kept.runner == daemon.owners()[-1].pid
+    daemon.wait(lambda: daemon.kept.runner == daemon.owners()[-1].pid, "recorded the last runner")
+    assert daemon.kept.deaths == 3 and daemon.kept.alive
     before = {run.process for run in rig.runs() if run.process != "chain"}
     os.kill(daemon.pid, signal.SIGTERM)
     assert daemon.wait_end() == 0
     assert rig.on_disk().state is TaskState.KILLED and len(before) == count
     assert not [r for r in rig.records() if isinstance(r, Lost)]
     assert len([r for r in rig.records() if isinstance(r, Starting) and r.process != "chain"]) == count
-    assert max(times) < 5, times  # 0.5 on a machine of one's own; this one is shared
+    assert max(times) < 20, times  # 0.5 on a machine of one's own; this one is shared
     assert not daemon.kept.alive and "ended KILLED" in daemon.log.read_text()
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.thermos.core import samples
@@ -293,6 +293,7 @@ RECORDS = [
 TEXT = b"".join(map(encode_record, RECORDS))
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, len(TEXT)), max_size=12))
 def test_what_is_read_does_not_depend_on_when_it_is_read(cuts: list[int]) -> None:
     with tempfile.TemporaryDirectory() as place:

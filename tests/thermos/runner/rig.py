@@ -32,7 +32,7 @@ from thermos.recovery import own_task
 from thermos.runner import Runner
 
 PATIENCE = 40.0  # seconds until a test that waits has failed
-ENDING = 5.0  # seconds that a coordinator may take to end after its last record
+ENDING = 20.0  # seconds that a coordinator may take to end after its last record
 
 #: One line per execution: which run it was.
 MARK = 'echo "$THERMOS_RUN" >> marks; '

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.thermos.runner.conftest import MakeRig
-from tests.thermos.runner.rig import PATIENCE, Rig, RigKernel, process, stat_of
+from tests.thermos.runner.rig import PATIENCE, Rig, RigKernel, all_pids, process, stat_of
 from thermos.core.fold import Run
 from thermos.core.states import ProcessState, TaskState
 from thermos.runner import Runner
@@ -134,10 +134,9 @@ def test_a_killed_coordinator_is_noticed_at_once_and_its_run_repeated(make_rig: 
     runner = rig.own()
     rig.drive(runner, lambda: bell.heard() and Rig.is_running(runner, "p"))
     main = only(runner.task.processes["p"].runs).pid
-    began = time.monotonic()
+    assert runner.next_wake is None, "it may have noticed by its own timer"
     assert len(rig.kill_coordinators()) == 1
     rig.drive(runner, lambda: runner.task.processes["p"].total == 2)
-    assert time.monotonic() - began < 0.5
     task = rig.finish(runner)
     lost = task.processes["p"].runs[0]
     assert lost.lost is not None and lost.lost.reason == "its coordinator died"
@@ -198,6 +197,7 @@ def gone(members: set[int]) -> set[int]:
 
 
 def test_strays_are_reaped(make_rig: MakeRig) -> None:
+    others = our_zombies()
     tree = "sleep 1000 & (sleep 1000 & sleep 1000) & echo up > bell; wait"
     rig = make_rig(process("p", f"[ -e once ] && exit 0; touch once; {tree}"))
     bell = rig.bell("bell")
@@ -205,9 +205,10 @@ def test_strays_are_reaped(make_rig: MakeRig) -> None:
     rig.drive(runner, lambda: bell.heard() and Rig.is_running(runner, "p"))
     rig.kill_coordinators()
     rig.finish(runner)
-    zombies = [p for p in Path("/proc").iterdir() if p.name.isdigit() and is_our_zombie(stat_of(int(p.name)))]
-    assert not zombies
+    assert our_zombies() <= others
 
 
-def is_our_zombie(fields: list[str]) -> bool:
-    return bool(fields) and fields[0] == "Z" and fields[1] == str(os.getpid())
+def our_zombies() -> set[int]:
+    """Other tests may have left some."""
+    stats = {pid: stat_of(pid) for pid in all_pids()}
+    return {pid for pid, fields in stats.items() if fields[:2] == ["Z", str(os.getpid())]}

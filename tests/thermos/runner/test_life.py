@@ -30,12 +30,10 @@ def begin(rig: Rig, rings: int = 1) -> Runner:
 
 
 def test_a_polite_stop_lets_processes_leave(make_rig: MakeRig) -> None:
-    rig = make_rig(process("p", POLITE), process("f", "true", final=True))
+    rig = make_rig(process("p", POLITE), process("f", "true", final=True), finalization_wait=1000)
     runner = begin(rig)
-    began = time.monotonic()
     runner.kill(clock.now())
-    task = rig.finish(runner)
-    assert time.monotonic() - began < 9, "nobody waited for a deadline"
+    task = rig.finish(runner)  # nobody waits for the deadline
     assert task.state is TaskState.KILLED and (rig.sandbox / "left").exists()
     run = task.processes["p"].runs[0]
     assert (run.state, run.code) == (ProcessState.SUCCESS, 0)
@@ -55,14 +53,14 @@ def test_a_stop_at_once_asks_nobody(make_rig: MakeRig, how: str) -> None:
 
 
 def test_the_budget_is_kept_and_finalizers_have_their_share(make_rig: MakeRig) -> None:
-    """1 s in all: half of it for the stubborn, the rest for finalizers, one of which never ends."""
+    """4 s in all: half of it for the stubborn, the rest for finalizers, one of which never ends."""
     slow = process("slow", "exec sleep 1000", final=True)
-    rig = make_rig(process("p", STUBBORN), process("f", "true", final=True), slow, finalization_wait=1)
+    rig = make_rig(process("p", STUBBORN), process("f", "true", final=True), slow, finalization_wait=4)
     runner = begin(rig)
     began = time.monotonic()
     runner.kill(clock.now())
     task = rig.finish(runner)
-    assert 1 <= time.monotonic() - began < 5
+    assert 4 <= time.monotonic() - began < 20
     assert task.state is TaskState.KILLED
     assert task.processes["p"].runs[0].signal == signal.SIGKILL
     assert task.processes["f"].successes == 1
