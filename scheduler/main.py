@@ -146,16 +146,24 @@ def _serve(teardown_framework: bool, yes: bool, restore_backup: Path | None, **g
         if teardown_framework:
             raise UserError("--restore_backup and --teardown_framework don't go together: one after the other")
         restore(restore_backup, settings.store)
-        _log.info("cluster %s: %s is made of %s", settings.cluster, settings.store, restore_backup)
+        _say(f"cluster {settings.cluster}: {settings.store} is made of {restore_backup}")
         return
     if teardown_framework:
         _tear_down(settings, confirmed=yes)
         return
-    if settings.users is None and not is_loopback(settings.flags.ip):
-        where = f"{settings.flags.ip}:{settings.flags.http_port}"
-        _log.warning("everybody who can reach %s may change everything; see --http_authentication_mechanism", where)
+    if settings.users is None:
+        _tell_who_may(settings.flags)
     raise_file_limit()
     asyncio.run(serve(settings, open_store(settings)))
+
+
+def _tell_who_may(flags: Flags) -> None:
+    """There are no users."""
+    if is_loopback(flags.ip):
+        level, who = logging.INFO, "everybody on this machine"
+    else:
+        level, who = logging.WARNING, f"everybody who can reach {flags.ip}:{flags.http_port}"
+    _log.log(level, "%s may change everything; see --http_authentication_mechanism", who)
 
 
 def _tear_down(settings: Settings, *, confirmed: bool) -> None:
@@ -166,7 +174,7 @@ def _tear_down(settings: Settings, *, confirmed: bool) -> None:
         if click.prompt(text, err=True, default="", show_default=False) != settings.cluster:
             raise UserError("nothing is torn down: that was not the cluster's name")
     framework = asyncio.run(tear_down(settings, store))
-    _log.info("framework %s and its tasks are no more" if framework else "there is no framework%s", framework or "")
+    _say(f"framework {framework} and its tasks are no more" if framework else "there is no framework")
 
 
 def whoever() -> Whoever:
@@ -209,17 +217,33 @@ def raise_file_limit() -> None:
 
 
 class _Lines(logging.Formatter):
-    """`aurora_scheduler: …`, with a word before what is worse than a fact."""
+    """`aurora_scheduler: …`, with a word before what is worse than a fact; `dated`: and the moment before that."""
+
+    default_msec_format = "%s.%03d"
+
+    def __init__(self, *, dated: bool) -> None:
+        super().__init__()
+        self._dated = dated
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return f"{PROGRAM}: {level}{text}"
+        moment = f"{self.formatTime(record)} " if self._dated else ""
+        return f"{PROGRAM}: {moment}{level}{text}"
+
+
+def _is_journal(descriptor: int) -> bool:
+    """systemd's, which dates lines by itself: systemd.exec(5), JOURNAL_STREAM."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def _begin_to_log() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines())
+    handler.setFormatter(_Lines(dated=not _is_journal(2)))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for ours in ("scheduler", "aurora.scheduler"):
         logging.getLogger(ours).setLevel(logging.INFO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import os
 import re
 import signal
 import subprocess
@@ -226,12 +227,34 @@ def test_users_are_read_anew_and_may_end_it(tmp_path: Path) -> None:
     assert (code, str(users) in line) == (3, True)
 
 
-def test_who_listens_everywhere_without_users_is_warned(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("ip", "level", "who"),
+    [
+        ("0.0.0.0", "WARNING", "everybody who can reach 0.0.0.0:0"),
+        ("127.0.0.1", "INFO", "everybody on this machine"),
+    ],
+)
+def test_without_users_it_says_who_may_change_everything(
+    ip: str, level: str, who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["aurora_scheduler", *GIVEN, "--ip=0.0.0.0", "--store=/dev/null/x"])
+    monkeypatch.setattr(sys, "argv", ["aurora_scheduler", *GIVEN, f"--ip={ip}", "--store=/dev/null/x"])
     with pytest.raises(SystemExit):
         main()
-    assert [record.message for record in caplog.records] == [
-        "everybody who can reach 0.0.0.0:0 may change everything; see --http_authentication_mechanism"
-    ]
+    line = f"{who} may change everything; see --http_authentication_mechanism"
+    assert [(record.levelname, record.message) for record in caplog.records] == [(level, line)]
+
+
+@pytest.mark.parametrize("is_journal", [False, True])
+def test_lines_have_their_moment_unless_the_journal_has_it(is_journal: bool, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        there = os.fstat(file.fileno())
+        environment = {**os.environ, "JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino + (not is_journal)}"}
+        command = [*SCHEDULER, *GIVEN, "--mesos_driver=x", "--store=/dev/null/x"]
+        done = subprocess.run(command, stderr=file, env=environment, timeout=PATIENCE, check=False)
+    assert done.returncode == 1
+    moment = "" if is_journal else r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
+    first, second, last = log.read_text().splitlines()
+    assert re.fullmatch(rf"aurora_scheduler: {moment}warning: ignored: --mesos_driver \(.*\)", first)
+    assert re.fullmatch(rf"aurora_scheduler: {moment}everybody on this machine may change .*", second)
+    assert last.startswith("aurora_scheduler: cannot ")
