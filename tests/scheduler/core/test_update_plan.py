@@ -37,10 +37,15 @@ WATCH = JobUpdateSettings(min_wait_in_instance_running_ms=1500)
 
 
 def plan_of(
-    world: JobWorld, wanted: TaskConfig, count: int, updating: JobUpdateSettings, past: PastTimes = NO_PAST
+    world: JobWorld,
+    wanted: TaskConfig,
+    count: int,
+    updating: JobUpdateSettings,
+    past: PastTimes = NO_PAST,
+    only: frozenset[int] | None = None,
 ) -> UpdatePlan:
     current = world.configs()
-    diff = diff_instances(current, wanted, count)
+    diff = diff_instances(current, wanted, count, only)
     return plan_update(diff, instructions_of(diff, current, wanted, updating), world.active(), past)
 
 
@@ -67,6 +72,11 @@ def random_settings(chance: Random, *, queue: bool) -> JobUpdateSettings:
     return settings_of(var=tuple(chance.randint(1, 3) for _ in range(chance.randint(1, 3))), pause=pause, base=base)
 
 
+def random_choice(chance: Random) -> frozenset[int] | None:
+    """Instances that somebody names, where he does."""
+    return None if chance.random() < 0.6 else frozenset(chance.sample(range(10), chance.randint(1, 6)))
+
+
 seeds = st.integers(0, 2**32)
 
 
@@ -77,9 +87,12 @@ def test_the_plan_is_what_then_happens(seed: int, queue: bool) -> None:
     start, stop = chance.randrange(2, 3000), chance.randrange(1, 3000)
     habits = Habits(place_ms=lambda: 1, start_ms=lambda: start - 1, stop_ms=lambda: stop)
     world, count = world_of(random_job(chance), habits), chance.randint(1, 10)
-    updating = random_settings(chance, queue=queue)
-    plan = plan_of(world, NEW, count, updating, PastTimes((start,), (stop,)))
-    driver = Driver(world, NEW, count, updating, checked=False)
+    updating, only = random_settings(chance, queue=queue), random_choice(chance)
+    plan = plan_of(world, NEW, count, updating, PastTimes((start,), (stop,)), only)
+    driver = Driver(world, NEW, count, updating, only, checked=False)
+    if driver.diff.is_empty:
+        assert plan.batches == () and plan.lowest_running == world.running()
+        return
     assert plan.running_before == world.running()
     began = world.now_ms
     carry_out(driver)
@@ -96,9 +109,11 @@ def test_the_plan_is_what_then_happens(seed: int, queue: bool) -> None:
 def test_batches_are_as_planned_whatever_the_pace(seed: int) -> None:
     chance = Random(seed)
     world, count = world_of(random_job(chance), uneven(chance)), chance.randint(1, 10)
-    updating = random_settings(chance, queue=False)
-    plan = plan_of(world, NEW, count, updating)
-    driver = Driver(world, NEW, count, updating, checked=False)
+    updating, only = random_settings(chance, queue=False), random_choice(chance)
+    plan = plan_of(world, NEW, count, updating, only=only)
+    driver = Driver(world, NEW, count, updating, only, checked=False)
+    if driver.diff.is_empty:
+        return
     carry_out(driver)
     assert [list(batch.instances) for batch in plan.batches] == [begun.instances for begun in driver.begun]
     assert [batch.lowest_running for batch in plan.batches] == [begun.lowest for begun in driver.begun]

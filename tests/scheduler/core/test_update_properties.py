@@ -7,7 +7,7 @@ Here it is what holds in the end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from hypothesis import HealthCheck, given, settings
@@ -166,6 +166,22 @@ def test_it_always_ends_in_the_promised_state(case: Case) -> None:
         assert not case.updating.rollback_on_failure, "only what is sick fails, and the old tasks are well"
     if not case.sickness and not case.trouble:
         assert driver.status is U.ROLLED_FORWARD
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(cases(), st.sets(st.integers(0, 9), min_size=1), st.booleans())
+def test_with_a_deadline_it_ends_whatever_never_happens(case: Case, stuck: set[int], allowed: bool) -> None:
+    """Instances for which there is never a host, and a policy that never allows anything. Patience begins anew with every
+    status, so pulses that were missing for a moment must not always come first."""
+    chance = Random(case.seed)
+    updating = structs.replace(case.updating, progress_deadline_ms=PULSE_MS // 2)
+    driver = driver_of(replace(case, updating=updating), chance)
+    if driver is None:
+        return
+    driver.world.stuck = stuck
+    driver.allows = lambda policy: allowed
+    live(driver, case, chance)
+    driver.check_end()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
