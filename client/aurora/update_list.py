@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,11 @@ from client.aurora.core.update_text import list_entry, list_lines
 from client.aurora.core.updates import ACTIVE, ENDED, STATUS_GROUPS, parse_update
 from client.aurora.options import partial_key_argument, verb_options
 from client.job_keys import PartialKey
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # not generic before click 8.2
 
 EPILOG = """
 \b
@@ -27,7 +32,7 @@ The last changed come first; times are UTC.
 """
 
 
-class StatusWord(click.Choice[str]):
+class StatusWord(_Choice):
     """In small or in capital letters, where that is not two words: `failed` and `FAILED`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
