@@ -46,7 +46,8 @@ def bring_up(plan: LocalPlan, tell: Callable[[str], None]) -> None:
             tell(f"starting cluster {plan.cluster}: {plural(len(plan.hosts), 'agent')}, in {plan.work_dir}")
             if kept:
                 tell("with the jobs that it had before")
-            start_task(plan)
+            with _held():  # what is half started can't be found
+                start_task(plan)
             _wait_until_ready(plan, tell)
             register(Path(plan.clusters_file), cluster_entry(plan))
         except BaseException as error:
@@ -82,6 +83,23 @@ def _interruptible() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """A signal that comes meanwhile is heard behind it. Raises KeyboardInterrupt."""
+    heard: list[int] = []
+    before = {signum: signal.getsignal(signum) for signum in _SIGNALS}
+    try:
+        for signum, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(signum, lambda number, _frame: heard.append(number))
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _wait_until_ready(plan: LocalPlan, tell: Callable[[str], None]) -> None:

@@ -21,6 +21,7 @@ from thermos.clock import now
 from thermos.core.fold import Run
 from thermos.errors import HostError, NotOwner
 from thermos.host.checkpoint import open_checkpoint
+from thermos.host.keeper import read_kept
 from thermos.host.kernel import Kernel
 from thermos.host.spawn import Settings
 from thermos.host.users import current_user
@@ -148,6 +149,9 @@ def stop_task(plan: LocalPlan, reason: str) -> bool:
     Raises HostError."""
     paths, kernel = paths_of(plan), Kernel()
     view = look_at_task(plan)
+    if view is None or not paths.active.exists():
+        _end_keeper(paths, kernel)
+        view = look_at_task(plan)
     if view is not None and paths.active.exists():
         check_ours("end", view, kernel)
         if view.attendance is not Attendance.UNATTENDED:
@@ -158,6 +162,27 @@ def stop_task(plan: LocalPlan, reason: str) -> bool:
     if paths.finished.exists():
         _remove(paths, kernel)
     return existed
+
+
+def _end_keeper(paths: TaskPaths, kernel: Kernel) -> None:
+    """One whose runner has not begun yet ends with it: what a killed `up` has left. Raises HostError."""
+    try:
+        kept = read_kept(paths.checkpoint, kernel)
+        if kept is None or not kept.alive:
+            return
+        pidfd = kernel.pidfd_open(kept.pid)
+    except OSError:
+        return  # it has ended
+    try:
+        for signum, patience in ((signal.SIGTERM, ENDING_S + _PATIENCE_S), (signal.SIGKILL, _FORCE_S)):
+            kernel.pidfd_signal(pidfd, signum)
+            if select.select((pidfd,), (), (), patience)[0]:
+                return
+        raise HostError(f"cannot end the keeper of task {paths.task_id} (pid {kept.pid})")
+    except OSError as error:
+        raise HostError(f"cannot end the keeper of task {paths.task_id}: {error.strerror}") from error
+    finally:
+        kernel.close(pidfd)
 
 
 def _ask_to_end(view: TaskView, reason: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.local.home import Home, until
+from tests.client.local.home import PATIENCE_S, Home, until
 from tests.client.room import alive
 
 WEBSERVER = Path(__file__).parents[3] / "examples" / "webserver.aurora"
@@ -162,13 +162,14 @@ def is_new(task: Any, before: Any) -> bool:
 
 def kill_everything(home: Home) -> None:
     """Keeper, runner, coordinators, and what they mind: as when the kernel runs out of memory. Not the tasks."""
-    ours = [pid for pid in all_pids() if f"aurora-local-{home.cluster}".encode() in command_line(pid)]
-    ours += [part["pid"] for part in home.status()["parts"]]
-    for pid in ours:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it died with its coordinator
+    ours = [part["pid"] for part in home.status()["parts"]]
+    ours += [pid for pid in all_pids() if f"aurora-local-{home.cluster}".encode() in command_line(pid)]
+    for signum in (signal.SIGSTOP, signal.SIGKILL):  # at a stroke: who sees another one die would start it anew
+        for pid in ours:
+            try:
+                os.kill(pid, signum)
+            except ProcessLookupError:
+                pass  # it died with its coordinator
     until(lambda: not any(map(alive, ours)), "end of all")
 
 
@@ -188,13 +189,29 @@ def test_interrupted_while_it_starts_it_takes_all_of_it_back(make_home: Callable
     with home.start(*home.up_words, "--agents", "1") as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith(f"aurora: starting cluster {home.cluster}: 1 agent, in ")
+        process.send_signal(signal.SIGSTOP)  # it is not up before we have looked
         busy = home.local("down")
         assert (busy.code, busy.err) == (
             4, "aurora: another `aurora local up` or `down` is at work; wait for its end\n",
         )  # fmt: skip
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 130
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(PATIENCE_S) == 130
         assert process.stderr.read().endswith("aurora: interrupted\n")
+    home.check_nothing_left()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_ended_when_only_its_keeper_has_begun_nothing_is_left(
+    make_home: Callable[..., Home], signum: signal.Signals
+) -> None:
+    home = make_home()
+    with home.start(*home.up_words, "--agents", "1") as process:
+        until(lambda: [path for path in home.root.glob("checkpoints/*/keeper") if path.stat().st_size], "keeper")
+        process.send_signal(signum)
+        process.communicate(timeout=PATIENCE_S)
+    if signum is signal.SIGKILL:
+        assert home.local("down").code == 0
     home.check_nothing_left()
 
 
