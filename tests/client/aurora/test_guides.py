@@ -1,4 +1,4 @@
-"""What the README and the guides tell people to type is understood, and the example they show is the one that is run."""
+"""What the README and the guides tell people to type is understood; the example they show is the one that is run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ ROOT = Path(__file__).parents[3]
 GUIDES = ("README.md", "docs/updates.md", "docs/local-cluster.md")
 
 #: Words of the guides for what is everybody's own.
-WORDS = {
-    "KEY": "rz1/www/test/web",
-    "KEY/0-1": "rz1/www/test/web/0-1",
-    "KEY/INSTANCE": "rz1/www/test/web/0",
-    "ID": "4b3e",
-}
+WORDS = {"KEY": "rz1/www/test/web", "KEY/0-1": "rz1/www/test/web/0-1", "KEY/INSTANCE": "rz1/www/test/web/0"}
 
 LINE = re.compile(r"^(?:\$ | {4})?(aurora .*)$", re.MULTILINE)
 IN_PROSE = re.compile(r"`(aurora [^`]+)`")
@@ -36,7 +31,8 @@ def commands(guide: str) -> list[str]:
 @pytest.mark.parametrize(("guide", "line"), [(guide, line) for guide in GUIDES for line in commands(guide)])
 def test_commands_are_understood(guide: str, line: str) -> None:
     given = [WORDS.get(word, word) for word in shlex.split(line)[1:]]
-    context, command = click.Context(cli, info_name="aurora"), cli
+    command: click.Command = cli
+    context = click.Context(cli, info_name="aurora")
     while isinstance(command, click.Group):
         if not given:
             return  # prose speaks of the noun
