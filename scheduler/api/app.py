@@ -18,7 +18,7 @@ from time import perf_counter
 
 from aiohttp import hdrs, web
 
-from scheduler.api import gate
+from scheduler.api import gate, mname
 from scheduler.api.asked import LOOP, SETTINGS, Asked, Lengthy
 from scheduler.api.bodies import MAX_BODY
 from scheduler.api.changes import change
@@ -60,7 +60,7 @@ def make_app(loop: Loop, settings: ApiSettings) -> web.Application:
     app.on_response_prepare.append(_name_server)
     app.on_shutdown.append(_end_streams)
     prepare(app)
-    for route in (*ROUTES, *PAGES):
+    for route in (*ROUTES, *mname.ROUTES, *PAGES):
         app.router.add_route(route.method, route.path, _handler_of(route))
         if route.method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, route.path, _handler_of(route))
