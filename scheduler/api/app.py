@@ -130,7 +130,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _refuse(request: web.Request, problem: Problem) -> web.Response:
     """A page for browsers at the addresses of pages, JSON for everybody else."""
-    return error_page(problem.status, problem.detail) if wants_page(request) else refuse(problem)
+    return error_page(request, problem.status, problem.detail) if wants_page(request) else refuse(problem)
 
 
 def _internal(request: web.Request, error: Exception) -> ApiProblem:

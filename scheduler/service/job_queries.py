@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from scheduler.core.model import JobKey, TaskConfig
 from scheduler.core.problem import Problem
 from scheduler.core.states import ACTIVE, ScheduleStatus
+from scheduler.core.update_model import JobUpdateQuery
 from scheduler.service.config_groups import ConfigGroup, config_groups
 from scheduler.service.context import Context, Told
 from scheduler.service.pages import Page, check_page
@@ -151,7 +152,7 @@ def fits(key: JobKey, role: str, environment: str, name: str) -> bool:
 
 
 def job_summary(context: Context, key: JobKey) -> JobSummary:
-    """Of a job that has tasks or a schedule."""
+    """Of a job that has tasks, a schedule or updates."""
     tables = context.tables
     counts = tables.tasks.statuses_of(key)
     config = _config(context, key)
@@ -172,15 +173,18 @@ def job_summary(context: Context, key: JobKey) -> JobSummary:
 
 
 def _config(context: Context, key: JobKey) -> TaskConfig:
-    """Of its template, an active task, or an ended one; one of them is there."""
+    """Of its template, an active task, an ended one, or an update; one of them is there."""
     tables = context.tables
     template = tables.cron_jobs.get(key)
     if template is not None:
         return template.task_config
     task = next(tables.tasks.active_of_job(key), None)
     if task is None:
-        task = next(tables.tasks.select(TaskQuery(job_keys=frozenset({key}))))
-    return task.config
+        task = next(tables.tasks.select(TaskQuery(job_keys=frozenset({key}))), None)
+    if task is not None:
+        return task.config
+    instructions = tables.updates.page(JobUpdateQuery(job_key=key, limit=1))[0].update.instructions
+    return (instructions.desired_state or instructions.initial_state[0]).task
 
 
 def _kind(context: Context, config: TaskConfig) -> JobKind:

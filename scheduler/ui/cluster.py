@@ -51,7 +51,6 @@ def cluster(asked: Asked) -> ClusterView:
     page = cut(arrange(found, want, _HOST_ORDERS, "host"), want, here(asked.request, ("mode",)), len(hosts))
     modes = Counter(host.mode for host in hosts.values())
     return ClusterView(
-        cluster=asked.settings.service.cluster,
         facts=_facts(asked),
         tasks=task_counts(context),
         modes=tuple((each.value, modes[each]) for each in MaintenanceMode if modes[each]),

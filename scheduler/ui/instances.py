@@ -10,12 +10,14 @@ from itertools import islice
 from scheduler.api.asked import Asked
 from scheduler.core.model import InstanceKey, ScheduledTask
 from scheduler.core.states import LIVE, TERMINAL, ScheduleStatus
+from scheduler.core.update_model import JobUpdateQuery
+from scheduler.service.context import Context
 from scheduler.service.why import why
 from scheduler.store.task_query import TaskQuery
 from scheduler.ui.core.listing import arrange, cut
 from scheduler.ui.core.views import InstanceView, TaskPanel, TaskView, WhyView
 from scheduler.ui.jobs import TASK_ORDERS, summary_of
-from scheduler.ui.rows import config_row, task_row
+from scheduler.ui.rows import config_row, links_of, task_row
 from scheduler.ui.wanted import here, wanted
 from web.asking import Problem, integer, shorten
 
@@ -32,7 +34,7 @@ def instance(asked: Asked) -> InstanceView:
     summary_of(context, key.job_key)
     query = TaskQuery(job_keys=frozenset({key.job_key}), instance_ids=frozenset({key.instance_id}))
     tasks = list(context.tables.tasks.select(query))
-    if not tasks:
+    if not tasks and not _is_in_an_update(context, key):
         raise Problem(404, f"there is no instance {key.instance_id} of {key.job_key}")
     active = next((task for task in tasks if task.is_active), None)
     want = wanted(asked.request, ("updated",))
@@ -45,6 +47,16 @@ def instance(asked: Asked) -> InstanceView:
         history=page.with_rows(task_row(context, task, asked.settings.observer_port) for task in page.rows),
         at=asked.loop.now().wall,
     )
+
+
+def _is_in_an_update(context: Context, key: InstanceKey) -> bool:
+    """Its turn has not come yet, or nothing else is remembered of it."""
+    for entry in context.tables.updates.page(JobUpdateQuery(job_key=key.job_key)):
+        instructions = entry.update.instructions
+        groups = (*instructions.initial_state, *filter(None, (instructions.desired_state,)))
+        if any(each.first <= key.instance_id <= each.last for group in groups for each in group.instances):
+            return True
+    return False
 
 
 def task(asked: Asked) -> TaskView:
@@ -63,6 +75,7 @@ def _panel(asked: Asked, task: ScheduledTask) -> TaskPanel:
     return TaskPanel(
         row=task_row(context, task, asked.settings.observer_port, is_alone=True),
         ports=tuple(sorted(assigned.assigned_ports.items())),
+        links=links_of(task),
         config=config_row(context, task.config, ((number, number),)),
         failures=task.failure_count,
         ancestor=task.ancestor_id or "",
@@ -87,4 +100,6 @@ def _why(asked: Asked, task: ScheduledTask) -> WhyView | None:
         return None
     hosts = integer(asked.request, "hosts", WHY_HOSTS, low=0, high=MOST_WHY_HOSTS)
     answer = why(asked.context, task.id, asked.loop.now(), hosts)
-    return WhyView(answer, tuple(islice(answer.by_reason, MOST_REASONS)))
+    most = min(MOST_WHY_HOSTS, answer.host_count)
+    more = here(asked.request, ("hosts",)).to(hosts=MOST_WHY_HOSTS) + "#why" if len(answer.hosts) < most else ""
+    return WhyView(answer, tuple(islice(answer.by_reason, MOST_REASONS)), more, most)

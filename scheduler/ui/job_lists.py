@@ -17,6 +17,7 @@ from scheduler.core.update_model import UPDATE_ACTIVE, JobUpdateQuery
 from scheduler.service import job_queries
 from scheduler.service.context import Context
 from scheduler.service.job_queries import FAILED, FINISHED, PENDING, WORKING, JobStats, JobSummary, RoleSummary
+from scheduler.store.update_table import UpdateEntry
 from scheduler.ui.core.listing import Order, arrange, cut
 from scheduler.ui.core.views import HomeView, RoleRow, RoleView
 from scheduler.ui.wanted import here, wanted
@@ -48,6 +49,10 @@ _JOB_ORDERS: dict[str, Order[JobSummary]] = {
 }
 
 
+#: Jobs that a search over all roles shows.
+MOST_FOUND = 50
+
+
 def home(asked: Asked) -> HomeView:
     context, want = asked.context, wanted(asked.request, (*_SUMMARY_ORDERS, *_ROLE_ORDERS))
     tables, address = context.tables, here(asked.request)
@@ -59,14 +64,24 @@ def home(asked: Asked) -> HomeView:
     else:
         names = cut(arrange(found, want, _SUMMARY_ORDERS, "role"), want, address, len(known))
         page = names.with_rows(_role(context, each) for each in names.rows)
+    jobs = _found(context, want.query.lower(), asked.settings.service.cluster) if want.query else []
     return HomeView(
-        cluster=asked.settings.service.cluster,
         roles=page,
+        jobs=tuple(job_queries.job_summary(context, key) for key in jobs[:MOST_FOUND]),
+        jobs_total=len(jobs),
         tasks=task_counts(context),
         updating=len(tables.updates.page(JobUpdateQuery(update_statuses=UPDATE_ACTIVE))),
         connected=context.engine.is_registered,
         at=asked.loop.now().wall,
     )
+
+
+def _found(context: Context, query: str, cluster: str) -> list[JobKey]:
+    """Jobs of all roles with this in their key, as `aurora` writes it too; those first whose name begins with it."""
+    query = query.removeprefix(f"{cluster.lower()}/")
+    keys = {*context.tables.tasks.jobs(None), *context.tables.cron_jobs}
+    found = [key for key in keys if query in str(key).lower()]
+    return sorted(found, key=lambda key: (not key.name.lower().startswith(query), str(key)))
 
 
 def task_counts(context: Context) -> tuple[tuple[ScheduleStatus, int], ...]:
@@ -97,9 +112,11 @@ def role(asked: Asked) -> RoleView:
     context, want = asked.context, wanted(asked.request, _JOB_ORDERS)
     name = asked.part("role")
     environment = asked.part("env") if "env" in asked.request.match_info else ""
-    keys = _keys(context, name)
+    updates = context.tables.updates.page(JobUpdateQuery(role=name))
+    keys = _keys(context, name, updates)
     environments = Counter(key.environment for key in keys)
-    if not keys or (environment and environment not in environments):
+    remembered = {*environments, *(entry.update.summary.key.job.environment for entry in updates)}
+    if not remembered or (environment and environment not in remembered):
         raise Problem(404, f"there is no job of {shorten(f'{name}/{environment}' if environment else name)}")
     summaries = [
         job_queries.job_summary(context, key) for key in keys if not environment or key.environment == environment
@@ -114,10 +131,11 @@ def role(asked: Asked) -> RoleView:
     )
 
 
-def _keys(context: Context, role: str) -> list[JobKey]:
-    """In a fixed order, so that equal ones do not change places."""
+def _keys(context: Context, role: str, updates: Iterable[UpdateEntry]) -> list[JobKey]:
+    """In a fixed order, so that equal ones do not change places. A job that is in an update may have no task yet."""
     tables = context.tables
-    keys = {*tables.tasks.jobs(role), *(key for key in tables.cron_jobs if key.role == role)}
+    updating = (entry.update.summary.key.job for entry in updates if entry.state.status in UPDATE_ACTIVE)
+    keys = {*tables.tasks.jobs(role), *(key for key in tables.cron_jobs if key.role == role), *updating}
     return sorted(keys, key=lambda key: (key.environment, key.name))
 
 

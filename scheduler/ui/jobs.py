@@ -72,8 +72,10 @@ def job(asked: Asked) -> JobView:
 
 
 def summary_of(context: Context, key: JobKey) -> JobSummary:
-    """Raises Problem when there is no such job."""
-    if not context.tables.tasks.statuses_of(key) and key not in context.tables.cron_jobs:
+    """Raises Problem when there is no such job. One that has only updates has none of its tasks yet, or any more."""
+    tables = context.tables
+    known = tables.tasks.statuses_of(key) or key in tables.cron_jobs
+    if not known and not tables.updates.page(JobUpdateQuery(job_key=key, limit=1)):
         raise Problem(404, f"there is no job {shorten(str(key))}, or nothing is remembered of it any more")
     return job_queries.job_summary(context, key)
 

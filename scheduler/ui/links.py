@@ -53,10 +53,10 @@ def quota(role: str) -> str:
     return f"{QUOTA}?{urlencode({'q': role})}"
 
 
-def crumbs(key: JobKey, *more: tuple[str, str]) -> list[tuple[str, str]]:
+def crumbs(cluster: str, key: JobKey, *more: tuple[str, str]) -> list[tuple[str, str]]:
     """The way to a job, and further."""
     return [
-        ("Jobs", HOME),
+        (cluster, HOME),
         (key.role, role(key.role)),
         (key.environment, role(key.role, key.environment)),
         (key.name, job(key) if more else ""),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from aiohttp import hdrs, web
 
-from scheduler.api.asked import LOOP, Asked
+from scheduler.api.asked import LOOP, SETTINGS, Asked
 from scheduler.api.routes import RawHandler
 from scheduler.event_log import Wish
 from scheduler.ui import links
@@ -40,7 +40,7 @@ def page(make: Callable[[Asked], View]) -> RawHandler:
             return loop.read(lambda: make(asked))
 
         def show(view: View) -> str:
-            return render(view, fragment=fragment)
+            return render(view, asked.settings.service.cluster, fragment=fragment)
 
         if len(address) > LONGEST_ADDRESS:
             return _html(show(look()))
@@ -63,8 +63,10 @@ def _html(text: str, status: int = 200) -> web.Response:
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
 
 
-def error_page(status: int, detail: str) -> web.Response:
-    return _html(render(ErrorView(status, titles(status), detail)), status)
+def error_page(request: web.Request, status: int, detail: str) -> web.Response:
+    """Who is nobody yet is not told where he is."""
+    cluster = "" if status == 401 else request.app[SETTINGS].service.cluster
+    return _html(render(ErrorView(status, titles(status), detail), cluster), status)
 
 
 def wants_page(request: web.Request) -> bool:
@@ -78,11 +80,25 @@ async def front(request: web.Request, user: str) -> web.StreamResponse:
     return web.Response(status=302, headers={hdrs.LOCATION: links.HOME})
 
 
+async def active_update(request: web.Request, user: str) -> web.StreamResponse:
+    """To the update that the job is in, at its own address: that one is still there when the update has ended. Raises
+    Problem."""
+    asked = Asked(request, user)
+    found = asked.context.tables.updates.active(asked.job)
+    if found is None:
+        raise Problem(404, f"there is no update of {shorten(str(asked.job))} in progress")
+    return _elsewhere(request, links.update(found.update.summary.key))
+
+
+def _elsewhere(request: web.Request, path: str) -> web.Response:
+    """With the same query."""
+    query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+    return web.Response(status=302, headers={hdrs.LOCATION: path + query})
+
+
 async def without_slash(request: web.Request, user: str) -> web.StreamResponse:
     """The same address without a slash at its end, as people write it."""
-    url = request.rel_url
-    query = f"?{url.raw_query_string}" if url.raw_query_string else ""
-    return web.Response(status=302, headers={hdrs.LOCATION: url.raw_path.rstrip("/") + query})
+    return _elsewhere(request, request.rel_url.raw_path.rstrip("/"))
 
 
 async def asset(request: web.Request, user: str) -> web.StreamResponse:

@@ -75,8 +75,8 @@ def _history(events: tuple[Event, ...], day: int) -> Markup:
     return Markup(made)  # the template has escaped it
 
 
-def render(view: View, *, fragment: bool = False) -> str:
-    """The HTML of a page or of its fragment."""
+def render(view: View, cluster: str, *, fragment: bool = False) -> str:
+    """The HTML of a page or of its fragment. `cluster`: its name, so that people know where they are."""
     name = NAMES[type(view)]
     live = "_live" if fragment and type(view) not in STILL else ""
-    return environment().get_template(f"{name}{live}.html").render(view=view)
+    return environment().get_template(f"{name}{live}.html").render(view=view, cluster=cluster)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scheduler.core.model import ScheduledTask, TaskConfig, TaskEvent
-from scheduler.core.states import TERMINAL, ScheduleStatus
+from scheduler.core.states import LIVE, TERMINAL, ScheduleStatus
 from scheduler.service.context import Context
 from scheduler.service.task_queries import pending_reason
 from scheduler.store.update_table import UpdateEntry
@@ -19,6 +19,9 @@ FEW_EVENTS, SHORT_NOTE = 12, 300
 
 #: The same of a task by itself, and of what happened to an update.
 MOST_EVENTS, LONGEST_NOTE = 100, 2_000
+
+#: Links of a task that are shown.
+MOST_LINKS = 20
 
 
 def task_row(context: Context, task: ScheduledTask, observer_port: int, *, is_alone: bool = False) -> TaskRow:
@@ -58,10 +61,28 @@ def _event(event: TaskEvent, longest: int) -> Event:
     return Event(event.timestamp / 1000, event.status, clip(event.message, longest))
 
 
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def observer_url(host: str, port: int, task_id: str = "") -> str:
     """Of the observer on that host, or of a task's page there."""
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"task/{segment(task_id)}" if task_id else "")
+    return f"http://{_in_address(host)}:{port}/" + (f"task/{segment(task_id)}" if task_id else "")
+
+
+def links_of(task: ScheduledTask) -> tuple[tuple[str, str], ...]:
+    """(name, address) of what it serves, as its job says, while it is alive. Only http and https lead anywhere."""
+    assigned = task.assigned_task
+    if task.status not in LIVE or not assigned.slave_host:
+        return ()
+    found = {}
+    for name, text in sorted(task.config.task_links.items())[:MOST_LINKS]:
+        address = text.replace("%host%", _in_address(assigned.slave_host))
+        for port, number in assigned.assigned_ports.items():
+            address = address.replace(f"%port:{port}%", str(number))
+        if address.startswith(("http://", "https://")) and "%port:" not in address:
+            found[name] = address
+    return tuple(found.items())
 
 
 def config_row(context: Context, config: TaskConfig, instances: Iterable[tuple[int, int]]) -> ConfigRow:

@@ -15,7 +15,7 @@ from scheduler.ui import cluster, instances, job_lists, jobs, links, updates
 from scheduler.ui.core.lasting import lasts_s
 from scheduler.ui.core.samples import Samples
 from scheduler.ui.kept import KeptPages
-from scheduler.ui.pages import KEPT, asset, favicon, front, page, without_slash
+from scheduler.ui.pages import KEPT, active_update, asset, favicon, front, page, without_slash
 from scheduler.ui.sampling import SAMPLES, sampling
 from scheduler.ui.stream import STREAMS, OpenStreams, live
 
@@ -38,6 +38,7 @@ _VIEWS: tuple[Route, ...] = (
     _page(_JOB, jobs.job, "A job."),
     _page(f"{_JOB}/config", jobs.configs, "Configurations of a job, compared."),
     _page(f"{_JOB}/task/{{taskId}}", instances.task, "A task."),
+    _raw(f"{_JOB}/update/active", active_update, "The update in progress."),
     _page(f"{_JOB}/update/{{uid}}", updates.update, "An update."),
     _page(f"{_JOB}/{{id}}", instances.instance, "An instance."),
     _page(links.UPDATES, updates.updates, "Updates."),

@@ -77,7 +77,7 @@ def _matches(entry: UpdateEntry, query: str) -> bool:
 
 
 def update(asked: Asked) -> UpdateView:
-    """By its id, or `active`. Raises Problem when there is none."""
+    """By its id. Raises Problem when there is none."""
     context, entry = asked.context, _find(asked)
     instructions, now = entry.update.instructions, asked.loop.now()
     row = update_row(context, entry)
@@ -118,11 +118,8 @@ def _event(event: JobUpdateEvent) -> Event:
 
 
 def _find(asked: Asked) -> UpdateEntry:
-    name, table = asked.part("uid"), asked.context.tables.updates
-    if name == "active":
-        found = table.active(asked.job)
-    else:
-        found = table.get(JobUpdateKey(job=asked.job, id=name))
+    name = asked.part("uid")
+    found = asked.context.tables.updates.get(JobUpdateKey(job=asked.job, id=name))
     if found is None:
         raise Problem(404, f"there is no update {shorten(name)} of {shorten(str(asked.job))}; it may have been pruned")
     return found
@@ -133,16 +130,23 @@ def _config(context: Context, group: InstanceTaskConfig) -> ConfigRow:
 
 
 def _instance_events(asked: Asked, events: list[JobInstanceUpdateEvent]) -> Listing[InstanceEvent]:
-    """The newest first; of one instance, if its number is asked for."""
+    """The newest first; of one instance, if its number is asked for, or those that say something."""
     want = wanted(asked.request, ())
     found = events
     if want.query:
-        found = [event for event in events if str(event.instance_id) == want.query]
+        found = [event for event in events if _says(event, want.query)]
     page = cut(found[::-1], want, here(asked.request, ("left",)), len(events))
     return page.with_rows(
         InstanceEvent(e.instance_id, e.timestamp_ms / 1000, e.action, clip(e.message or "", LONGEST_NOTE))
         for e in page.rows
     )
+
+
+def _says(event: JobInstanceUpdateEvent, query: str) -> bool:
+    if query.isdigit():
+        return str(event.instance_id) == query
+    words = f"{event.action} {event.message or ''}".replace("_", " ").lower()
+    return query.replace("_", " ").lower() in words
 
 
 # --- old against new -------------------------------------------------------------------------------------------------

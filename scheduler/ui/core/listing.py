@@ -14,6 +14,9 @@ R = TypeVar("R")
 #: Rows of a page: what is usual, and the most.
 ROWS, MOST_ROWS = 25, 100
 
+#: Pages before and behind this one that are led to.
+AROUND = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -54,6 +57,28 @@ class Listing(Generic[T]):
     @property
     def after(self) -> int | None:
         return self.last if self.last < self.total else None
+
+    @property
+    def number(self) -> int:
+        """Of this page, from 1."""
+        return self.wanted.offset // self.wanted.num + 1
+
+    @property
+    def pages(self) -> tuple[tuple[int, int | None], ...]:
+        """(number, where it begins) of the first page, of some around this one, and of the last; None: some are left
+        out. None of them if there are only two."""
+        num = self.wanted.num
+        count = -(-self.total // num)
+        if count < 3:
+            return ()
+        near = range(self.number - AROUND, self.number + AROUND + 1)
+        shown = sorted({1, count, *(number for number in near if 1 <= number <= count)})
+        found: list[tuple[int, int | None]] = []
+        for before, number in zip([0, *shown], shown, strict=False):
+            if number > before + 1:
+                found.append((before + 1, None))
+            found.append((number, (number - 1) * num))
+        return tuple(found)
 
     @property
     def is_paged(self) -> bool:

@@ -12,7 +12,7 @@ from scheduler.core.states import ScheduleStatus
 from scheduler.core.update_model import JobUpdateKey, JobUpdateStatus
 from scheduler.service.cluster_queries import RoleQuota, TierTable
 from scheduler.service.job_queries import JobStats, JobSummary
-from scheduler.service.why import WhyAnswer
+from scheduler.service.why import NO_OFFER, WhyAnswer, WhyHost
 from scheduler.ui.core.config_text import DiffLine, Resources
 from scheduler.ui.core.here import Here
 from scheduler.ui.core.listing import Listing
@@ -34,10 +34,12 @@ class RoleRow:
 
 @dataclass(frozen=True, slots=True)
 class HomeView:
-    """`updating`: jobs in an update. `connected`: the master knows us."""
+    """`jobs`: that match what is searched for, some of `jobs_total`. `updating`: jobs in an update. `connected`: the
+    master knows us."""
 
-    cluster: str
     roles: Listing[RoleRow]
+    jobs: tuple[JobSummary, ...]
+    jobs_total: int
     tasks: tuple[tuple[ScheduleStatus, int], ...]
     updating: int
     connected: bool
@@ -153,10 +155,12 @@ class ConfigsView:
 
 @dataclass(frozen=True, slots=True)
 class TaskPanel:
-    """`neighbours`: instances on the same host; `more_neighbours`: that are left out."""
+    """`links`: (name, address) of what it serves. `neighbours`: instances on the same host;
+    `more_neighbours`: that are left out."""
 
     row: TaskRow
     ports: tuple[tuple[str, int], ...]
+    links: tuple[tuple[str, str], ...]
     config: ConfigRow
     failures: int
     ancestor: str
@@ -166,10 +170,16 @@ class TaskPanel:
 
 @dataclass(frozen=True, slots=True)
 class WhyView:
-    """`reasons`: columns; `rows`: for each host which of them it has."""
+    """`reasons`: columns. `more`: the address with more hosts, `most` of them, or ""."""
 
     answer: WhyAnswer
     reasons: tuple[str, ...]
+    more: str = ""
+    most: int = 0
+
+    def offer_age_s(self, host: WhyHost) -> float | None:
+        """None: it offers nothing."""
+        return None if NO_OFFER in host.reasons else host.age_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,9 +304,8 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """`modes`: how many hosts are in each. `latency`: bounds in seconds, and how many tasks took no longer."""
+    """`modes`: how many hosts are in each."""
 
-    cluster: str
     facts: tuple[tuple[str, str], ...]
     tasks: tuple[tuple[ScheduleStatus, int], ...]
     modes: tuple[tuple[str, int], ...]

@@ -9,12 +9,16 @@ from urllib.parse import quote
 import pytest
 from msgspec import structs
 
+from scheduler.core.update_model import JobUpdateStatus
 from scheduler.ui.table import PAGES
 from tests.scheduler.api.served import Served, run, serving
 from tests.scheduler.api.test_security import basic
 from tests.scheduler.core import making
 from tests.scheduler.ui.markup import HOSTILE, addresses, check, text_of
-from tests.scheduler.ui.world import BIG, CRON, STUCK, WEB, active, config, create, fill, move
+from tests.scheduler.ui.world import BIG, CRON, STUCK, WEB, Story, active, config, create, fill, move, run_job
+
+#: The update that BIG is in.
+UPDATE = f"/scheduler/{BIG}/update/00000002-0000-4000-8000-000000000000"
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
@@ -22,7 +26,7 @@ ADDRESSES = (
     "/scheduler", "/scheduler/www", "/scheduler/www/test", f"/scheduler/{WEB}", f"/scheduler/{WEB}?tab=completed",
     f"/scheduler/{WEB}?tab=all&sort=updated", f"/scheduler/{BIG}?status=RUNNING&offset=25", f"/scheduler/{BIG}/config",
     f"/scheduler/{WEB}/0", f"/scheduler/{WEB}/2", f"/scheduler/{STUCK}", f"/scheduler/{STUCK}/0", f"/scheduler/{CRON}",
-    f"/scheduler/{CRON}/config", f"/scheduler/{BIG}/update/active",
+    f"/scheduler/{CRON}/config", UPDATE, f"{UPDATE}?q=updated&offset=25",
     f"/scheduler/{WEB}/update/00000001-0000-4000-8000-000000000000", "/updates", "/pending", "/cluster", "/quota",
 )  # fmt: skip
 
@@ -118,7 +122,7 @@ def test_refusals_are_pages_for_browsers_and_json_for_programs() -> None:
                 ("/scheduler/www/prod/web/x", "there is no instance x"),
                 ("/scheduler/www/prod/web/task/x", "it may have been pruned"),
                 ("/scheduler/www/prod/web/update/x", "there is no update x"),
-                ("/scheduler/www/prod/web/update/active", "there is no update active"),
+                ("/scheduler/www/prod/web/update/active", "there is no update of www/prod/web in progress"),
                 ("/assets/none.js", "there is no file none.js"),
                 ("/nothing", "there is no such address"),
             ):
@@ -236,11 +240,126 @@ def test_what_waits_says_why_host_by_host() -> None:
     run(test)
 
 
+def test_a_host_without_an_offer_has_no_age_and_more_hosts_can_be_seen() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            await fill(s)
+            few = await html(s, f"/scheduler/{STUCK}/0?hosts=2")
+            assert "Show 13 hosts" in text_of(few)
+            more = next(each for each in addresses(few) if "hosts=500" in each)
+            text = text_of(await html(s, more))
+            assert "Show" not in text, "all of them are there"
+            silent = text.partition("host-99.example")[2][:60]
+            assert "none" in silent and "old" not in silent
+
+    run(test)
+
+
+def test_the_update_in_progress_is_led_to_where_it_stays() -> None:
+    """A page that is open at its own address goes on when the update has ended."""
+
+    async def test() -> None:
+        async with serving() as s:
+            await fill(s)
+            answer = await s.ask("GET", f"/scheduler/{BIG}/update/active?q=3", headers=BROWSER)
+            assert (answer.status, answer.headers["Location"]) == (302, f"{UPDATE}?q=3")
+
+    run(test)
+
+
+def test_a_job_of_which_only_an_update_is_known_has_pages() -> None:
+    """It waits for a pulse before its first task; or its tasks are forgotten, and its updates are not yet."""
+
+    async def test() -> None:
+        async with serving() as s:
+            job = structs.replace(WEB, role="new", name="pulsed")
+            story = Story(s, 3, job, config(job, "1"), config(job, "2"), 4)
+            await story.begin()
+            places = ("/scheduler/new", "/scheduler/new/test", f"/scheduler/{job}", f"/scheduler/{job}/config")
+            for address in places:
+                text = text_of(await html(s, address))
+                assert "pulsed" in text, address
+            assert "No active task." in text_of(await html(s, f"/scheduler/{job}/3"))
+            await html(s, f"/scheduler/{job}/4", 404)
+            await html(s, "/scheduler/new/prod", 404)
+            await story.status(JobUpdateStatus.ABORTED)
+            for address in places:
+                check(await html(s, address))
+            assert "0 jobs" in text_of(await html(s, "/scheduler/new?num=50")), "it is no job any more"
+
+    run(test)
+
+
+def test_jobs_of_all_roles_are_searched() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            await fill(s, big=16)
+            for query in ("webs", "WEBS", "www/test/webserver", "rz1/www/test"):
+                page = await html(s, f"/scheduler?q={quote(query)}")
+                assert "1 job matches" in text_of(page) and f"/scheduler/{WEB}" in addresses(page), query
+            assert f"/scheduler/{CRON}" in addresses(await html(s, "/scheduler?q=nightly"))
+            assert "0 jobs match" in text_of(await html(s, "/scheduler?q=nothing"))
+            assert "match" not in text_of(await html(s, "/scheduler"))
+            for number in range(60):
+                await create(s, config(structs.replace(WEB, name=f"many{number}")), 1)
+            page = await html(s, "/scheduler?q=many")
+            assert "60 jobs" in text_of(page) and "the first 50 are shown" in text_of(page)
+            assert page.count('<tr data-key="www/test/many') == 50
+
+    run(test)
+
+
+def test_events_of_an_update_are_searched() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            await fill(s)
+            back = f"/scheduler/{WEB}/update/00000001-0000-4000-8000-000000000000"
+            for query, count in (("2", 4), ("rolled back", 4), ("UPDATE_FAILED", 1), ("Exited", 1), ("nothing", 0)):
+                page = await html(s, f"{back}?q={quote(query)}")
+                events = page[page.index('id="events"') :]
+                assert events.count("<tr><th scope") - bool(count) == count, query
+            assert "Nothing matches" in events and f'action="{back}#events"' in events
+
+    run(test)
+
+
+def test_what_a_task_serves_is_led_to() -> None:
+    links = {"http": "http://%host%:%port:http%/", "bad": "javascript:alert(1)", "none": "http://%host%:%port:none%/"}
+
+    async def test() -> None:
+        async with serving() as s:
+            s.registered()
+            await run_job(s, config(WEB, task_links=links), 1)
+            task = active(s, WEB)[0].assigned_task
+            page = await html(s, f"/scheduler/{WEB}/0")
+            found = f'href="http://{task.slave_host}:{task.assigned_ports["http"]}/"'
+            assert page.count(found) == 1 and "%port" not in page.split('id="states"')[0]
+            assert 'href="javascript' not in page
+            await move(s, WEB, [0], "FAILED")
+            ended = next(t for t in s.tables.tasks.all() if t.status == "FAILED")
+            assert found not in await html(s, f"/scheduler/{WEB}/task/{ended.id}"), "nothing is served any more"
+
+    run(test)
+
+
+def test_every_page_says_of_which_cluster_it_is_and_is_live() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            await fill(s, big=16)
+            for address in ADDRESSES:
+                page = await html(s, address)
+                assert "– rz1</title>" in page and '<span class="cluster">rz1</span>' in page, address
+                assert '<body data-events="/live' in page, address
+            assert "rz1 / www / test / webserver".replace(" / ", " ") in text_of(await html(s, f"/scheduler/{WEB}"))
+
+    run(test)
+
+
 def test_the_update_page_tells_everything() -> None:
     async def test() -> None:
         async with serving() as s:
             await fill(s)
-            text = text_of(await html(s, f"/scheduler/{BIG}/update/active"))
+            text = text_of(await html(s, UPDATE))
             for words in (
                 "Update in progress", "14 of 60 (23 %)", "in 8 batches", "What it waits for", "instance 14",
                 "untouched (44)", "updating (2)", "updated (14)", "New against old", "60 of 60 running",
@@ -308,6 +427,7 @@ def test_a_page_needs_a_user_where_reading_does(tmp_path: Path) -> None:
             for address in (*ADDRESSES, "/live", "/"):
                 answer = await s.ask("GET", address, headers=BROWSER)
                 assert answer.status == 401 and "Basic" in answer.headers["WWW-Authenticate"], address
+                assert "rz1" not in await answer.text(), "nobody is told where he is"
             answer = await s.ask("GET", "/scheduler", headers={**BROWSER, **basic("jane", "secret")})
             assert answer.status == 200
             assert (await s.ask("GET", "/assets/style.css")).status == 200, "a refusal has looks, too"

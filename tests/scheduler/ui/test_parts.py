@@ -79,6 +79,19 @@ def test_a_list_is_cut_into_pages() -> None:
     assert not cut(list(range(25)), Wanted(), HERE).is_paged
 
 
+def test_pages_of_a_list_are_led_to() -> None:
+    things = list(range(250))
+    middle = cut(things, Wanted(offset=125, num=10), HERE)
+    assert middle.number == 13
+    assert middle.pages == (
+        (1, 0), (2, None), (10, 90), (11, 100), (12, 110), (13, 120), (14, 130), (15, 140), (16, 150), (17, None),
+        (25, 240),
+    )  # fmt: skip
+    assert [number for number, _ in cut(things, Wanted(num=100), HERE).pages] == [1, 2, 3]
+    assert cut(things, Wanted(offset=200, num=100), HERE).pages[-1] == (3, 200)
+    assert cut(things[:50], Wanted(), HERE).pages == (), "back and on are enough for two"
+
+
 def test_a_list_is_sorted_both_ways() -> None:
     orders: dict[str, Order[int]] = {"n": Order(lambda n: n), "size": Order(abs, descending=True)}
     assert arrange([3, -5, 1], Wanted(), orders, "n") == [-5, 1, 3]
