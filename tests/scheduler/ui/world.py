@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import structs
 
@@ -135,13 +135,17 @@ async def run_job(s: Served, wanted: TaskConfig, instances: int) -> None:
     await move(s, wanted.job, everyone, "RUNNING")
 
 
-async def agents(s: Served, job: JobKey, broken: str) -> None:
-    """Hosts that start all tasks of a job, and say so, for ever; those of the version `broken` exit after a moment."""
+async def agents(s: Served, job: JobKey, broken: str, held: Collection[str] = ()) -> None:
+    """Hosts that start all tasks of a job, and say so, for ever; those of the version `broken` exit after a moment.
+    Nothing is heard of tasks of versions that are `held` at the time."""
     engine = s.loop.engine
 
     def answer(turn: Turn) -> None:
         for task in active(s, job):
-            is_broken = f"./run {broken}" in (task.config.executor_config or ExecutorConfig(name="")).data
+            text = (task.config.executor_config or ExecutorConfig(name="")).data
+            if any(f"./run {each}" in text for each in held):
+                continue
+            is_broken = f"./run {broken}" in text
             after = {"ASSIGNED": "STARTING", "STARTING": "RUNNING", "KILLING": "KILLED"}
             if is_broken:
                 after["RUNNING"] = "FAILED"
