@@ -16,11 +16,12 @@ import pytest
 from mesos.local.__main__ import make_cluster, parse_arguments
 from mesos.local.cluster import LocalCluster
 from mesos.local.faults import Way
-from tests.mesos.local.rim.wire import own_port, until
+from tests.mesos.local.rim.wire import until
+from tests.mesos.ports import own_port
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "mesos.md").read_text()
-PORT = own_port(18370)
+PORT = own_port()
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 SCHEDULER, CLUSTER, SIMULATION = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mesos.ports import hold_port_for
+
 JARS = [Path("/usr/share/java") / name for name in ("zookeeper.jar", "slf4j-log4j12.jar", "log4j-1.2.jar")]
 TICK_MS = 500  # the shortest session timeout is twice as long
 START_DEADLINE_S = 60.0
@@ -24,15 +26,6 @@ def is_installed() -> bool:
     return shutil.which("java") is not None and JARS[0].exists()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has just now; all are held until the last is known, so that they differ."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 class ZooKeeperServer:
     """One server; of an ensemble if `peers` names all (number -> the two ports among themselves)."""
 
@@ -40,7 +33,7 @@ class ZooKeeperServer:
         self, folder: Path, port: int | None = None, number: int = 1, peers: dict[int, tuple[int, int]] | None = None
     ) -> None:
         self.folder, self.number = folder, number
-        self.port = port if port is not None else free_ports(1)[0]
+        self.port = port if port is not None else hold_port_for(self)
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "data").mkdir(parents=True, exist_ok=True)
         (folder / "data" / "myid").write_text(f"{number}\n")
@@ -127,7 +120,7 @@ class ZooKeeperEnsemble:
     """Three servers (or so many); ends them all with `stop`."""
 
     def __init__(self, folder: Path, size: int = 3) -> None:
-        ports = free_ports(3 * size)
+        ports = [hold_port_for(self) for _ in range(3 * size)]
         peers = {n + 1: (ports[3 * n + 1], ports[3 * n + 2]) for n in range(size)}
         self.servers = [ZooKeeperServer(folder / str(n), ports[3 * (n - 1)], n, peers) for n in peers]
 

@@ -29,6 +29,11 @@ def an_announcement(path: str = "/aurora/role/env/job", shard: int = 0) -> Annou
     return Announcement(path, "host.example.com", "http", {"http": 31001, "aurora": 31001}, shard)
 
 
+def brief(ensemble: str) -> ZooKeeperOptions:
+    """Sessions that expire while a test waits, but not while it does something on a busy machine."""
+    return ZooKeeperOptions(ensemble, session_timeout_s=4.0, reconnect_max_s=0.5)
+
+
 class Rig:
     def __init__(
         self, ensemble: str, announcement: Announcement | None = None, *, waits: Waits | None = None,
@@ -38,7 +43,7 @@ class Rig:
         self.reports: list[tuple[AnnouncerEvent, str]] = []
         self.announcer = Announcer(
             announcement or an_announcement(),
-            options or ZooKeeperOptions(ensemble, session_timeout_s=2.0, reconnect_max_s=0.5),
+            options or ZooKeeperOptions(ensemble, session_timeout_s=10.0, reconnect_max_s=0.5),
             self.loop,
             self._note,
             waits=waits or Waits(),

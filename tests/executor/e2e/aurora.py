@@ -140,12 +140,18 @@ def processes_with(text: str) -> list[int]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        try:
-            if text.encode() in (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
+        pid = int(entry.name)
+        if text.encode() in read_of(pid, "cmdline") + read_of(pid, "environ"):
+            found.append(pid)
     return found
+
+
+def read_of(pid: int, name: str) -> bytes:
+    """A file of /proc; nothing when the process is no more."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
 
 
 async def nothing_is_left(text: str, timeout_s: float = 30.0) -> None:
@@ -167,4 +173,4 @@ async def answers(port: int) -> bool:
     return line.startswith(b"HTTP/1.") and b" 200 " in line
 
 
-__all__ = ["Aurora", "answers", "job_of", "nothing_is_left", "number_of", "processes_with", "run_directory"]
+__all__ = ["Aurora", "answers", "job_of", "nothing_is_left", "number_of", "processes_with", "read_of", "run_directory"]

@@ -15,12 +15,21 @@ from config.schema import Announcer, Process, Resources
 from mesos.core import scheduler_api as api
 from mesos.core.messages import TERMINAL_STATES, DurationInfo, KillPolicy, Reason, TaskID, TaskState
 from mesos.local.faults import Act, Rule, Way
-from tests.executor.e2e.aurora import FLAGS, Aurora, job_of, nothing_is_left, number_of, processes_with, run_directory
+from tests.executor.e2e.aurora import (
+    FLAGS,
+    Aurora,
+    job_of,
+    nothing_is_left,
+    number_of,
+    processes_with,
+    read_of,
+    run_directory,
+)
 from tests.mesos.conformance.asking import until
 from tests.mesos.conformance.embedded import EmbeddedMesos
 from tests.mesos.conformance.framework import launching
 from tests.mesos.conformance.target import Target
-from tests.mesos.zookeeper import free_ports
+from tests.mesos.ports import held_port
 
 SMALL = Resources(cpu=0.1, ram=16 * 2**20, disk=16 * 2**20)
 
@@ -35,9 +44,7 @@ SLEEPER = Process(name="main", cmdline="sleep 1000")
 
 async def executor_pid(run: Path) -> int:
     async def look() -> int:
-        pids = [
-            pid for pid in processes_with(str(run)) if b"executor.main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        pids = [pid for pid in processes_with(str(run)) if b"executor.main" in read_of(pid, "cmdline")]
         return pids[0] if pids else 0
 
     return int(await until(look, "executor"))
@@ -64,8 +71,7 @@ async def test_an_agent_that_dies_and_returns_changes_nothing(mesos: Target) -> 
         run = run_directory(mesos.agent_work_dir(number_of(offer)), framework, offer, "t")
 
         async def it_sleeps() -> bool:  # RUNNING is said as soon as the runner has begun
-            processes = [Path(f"/proc/{pid}/comm").read_text() for pid in processes_with(str(run))]
-            return "sleep\n" in processes
+            return b"sleep\n" in [read_of(pid, "comm") for pid in processes_with(str(run))]
 
         await until(it_sleeps, "process of the task")
         before = sorted(processes_with(str(run)))
@@ -144,13 +150,13 @@ async def test_a_user_that_is_not_here(mesos: Target) -> None:
 
 
 async def test_no_zookeeper_to_announce_in(mesos: Target) -> None:
-    (port,) = free_ports(1)
     hasty = job_with(Process(name="main", cmdline="sleep 1000; : {{thermos.ports[http]}}"))
     hasty = hasty(announce=Announcer(), health_check_config=hasty.health_check_config()(initial_interval_secs=1))
-    async with Aurora(mesos) as framework:
-        await framework.run(hasty, "t", flags=["--announcer-ensemble", f"127.0.0.1:{port}"])
-        failed = await framework.status("t", TaskState.FAILED)
-        assert failed.message.startswith("Creating Announcer Serverset timed out.")
+    with held_port() as port:
+        async with Aurora(mesos) as framework:
+            await framework.run(hasty, "t", flags=["--announcer-ensemble", f"127.0.0.1:{port}"])
+            failed = await framework.status("t", TaskState.FAILED)
+            assert failed.message.startswith("Creating Announcer Serverset timed out.")
 
 
 async def test_a_second_task_on_the_same_executor(mesos: Target) -> None:

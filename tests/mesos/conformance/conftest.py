@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +21,8 @@ import pytest
 from tests.mesos.conformance.asking import get, post
 from tests.mesos.conformance.embedded import EmbeddedMesos
 from tests.mesos.conformance.real import RealMesos, build_kit, kit_folder
-from tests.mesos.conformance.target import FIRST_PORT, PORTS_PER_CLUSTER, PORTS_PER_WORKER, Target, Wanted
+from tests.mesos.conformance.target import CLUSTERS, PORTS_PER_CLUSTER, Target, Wanted
+from tests.mesos.ports import Block
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,22 +46,13 @@ def runner() -> Iterator[asyncio.Runner]:
         yield loop
 
 
-def are_free(first: int) -> bool:
-    """The ports that a cluster uses: master and agents, ZooKeeper and further masters."""
-    for port in (*range(first, first + 6), *range(first + 49, first + 53)):
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            return False
-    return True
-
-
 class Clusters:
     """Starts what is wanted, once per session, and ends it all."""
 
-    def __init__(self, runner: asyncio.Runner, folder: Path, first_port: int) -> None:
-        self._runner, self._folder, self._port = runner, folder, first_port
+    def __init__(self, runner: asyncio.Runner, folder: Path) -> None:
+        self._runner, self._folder = runner, folder
         self._running: dict[tuple[str, str], Target] = {}
+        self._ports: dict[int, Block] = {}  # by the first of them
         self._started = 0
 
     async def get(self, kind: str, wanted: Wanted) -> Target:
@@ -74,9 +64,9 @@ class Clusters:
     async def _start(self, kind: str, wanted: Wanted) -> Target:
         self._started += 1
         work_dir = self._folder / f"{kind}-{self._started}"
-        while not are_free(self._port):  # by another run on this machine, for example
-            self._port += PORTS_PER_CLUSTER
-        port, self._port = self._port, self._port + PORTS_PER_CLUSTER
+        ports = Block(CLUSTERS, PORTS_PER_CLUSTER)
+        port = ports.first
+        self._ports[port] = ports
         target: Target
         if kind == "real":
             kit = kit_folder()
@@ -97,12 +87,12 @@ class Clusters:
             if not kept(target):
                 del self._running[key]
                 self._runner.run(target.stop())
+                self._ports.pop(target.port).close()
 
 
 @pytest.fixture(scope="session")
 def clusters(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    all_of_them = Clusters(runner, tmp_path_factory.mktemp("mesos"), FIRST_PORT + worker * PORTS_PER_WORKER)
+    all_of_them = Clusters(runner, tmp_path_factory.mktemp("mesos"))
     yield all_of_them
     all_of_them.stop()
 

@@ -18,12 +18,12 @@ SLEEPER = Path(__file__).with_name("sleeper.py")
 ATTRIBUTES = "host:agent{i};rack:r{i};slots:3"
 RESOURCES = "cpus:4;mem:4096;disk:8192;ports:[{first}-{last}]"
 
-#: Each run of the suite on a machine has ports of its own from here on, each worker of a run too, and each cluster: for
-#: its masters and agents PORTS_PER_CLUSTER, and for tasks TASK_PORTS of each agent.
-FIRST_PORT = int(os.environ.get("MESOS_TEST_PORT", "15100"))
-PORTS_PER_WORKER = 1000
+#: Every cluster, whatever run and worker it is of, has ports of its own: for its masters and agents PORTS_PER_CLUSTER,
+#: and for tasks TASK_PORTS of each agent.
 PORTS_PER_CLUSTER = 120
 TASK_PORTS = 25
+FIRST_PORT = int(os.environ.get("MESOS_TEST_PORT", "15100"))
+CLUSTERS = range(FIRST_PORT, FIRST_PORT + 40 * PORTS_PER_CLUSTER, PORTS_PER_CLUSTER)
 
 
 def task_ports(cluster_port: int, agent: int) -> tuple[int, int]:

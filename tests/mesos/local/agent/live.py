@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -40,9 +39,7 @@ from mesos.local.faults import Faults
 from mesos.local.link import Post
 from mesos.local.timeline import Alarm, RealTimeline
 from tests.mesos.local.agent.harness import AGENT, agent_info, executor_info, framework_info, task_info
-
-#: Ports of these tests.
-PORT = 19200
+from tests.mesos.ports import own_port
 
 #: An executor as short as can be; what it does with tasks is in their data.
 EXECUTOR = Path(__file__).with_name("little_executor.py")
@@ -56,7 +53,7 @@ class Live:
         self.faults = Faults(lambda: 0.0)
         self.timeline = RealTimeline(asyncio.get_running_loop())
         self.post = Post(self.timeline, self.faults)
-        self.port = PORT + os.getpid() % 200
+        self.port = own_port()
         options = options or AgentOptions(registration_backoff_factor_s=0.01)
         self.config = AgentConfig(info=agent_info(port=self.port), work_dir=str(work), options=options)
         self.disk = AgentDisk("live")

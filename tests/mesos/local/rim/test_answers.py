@@ -12,9 +12,10 @@ import pytest
 
 from mesos.local.cluster import LocalCluster
 from tests.mesos.local.rim.answers import CALLS, FORMS, INFO, MAINTENANCE, METHODS, OPERATIONS, SUBSCRIPTIONS, Row
-from tests.mesos.local.rim.wire import JSON, Open, ask, open_request, own_port
+from tests.mesos.local.rim.wire import JSON, Open, ask, open_request
+from tests.mesos.ports import own_port
 
-PORT = own_port(19900)
+PORT = own_port()
 
 
 class Asked:

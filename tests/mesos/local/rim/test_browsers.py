@@ -11,9 +11,10 @@ from mesos.local.cluster import LocalCluster
 from mesos.local.http_gate import check_caller
 from mesos.local.http_words import Refusal
 from tests.mesos.local.rim.live import PATH
-from tests.mesos.local.rim.wire import ask, own_port
+from tests.mesos.local.rim.wire import ask
+from tests.mesos.ports import own_port
 
-PORT = own_port(18340)
+PORT = own_port()
 
 
 @pytest.mark.parametrize(

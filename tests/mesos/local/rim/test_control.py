@@ -18,10 +18,11 @@ from mesos.local.cluster import LocalCluster
 from mesos.local.control import VERBS, Control, Door
 from mesos.local.faults import Way
 from tests.mesos.local.rim.live import FAST, Framework, pid_in
-from tests.mesos.local.rim.wire import own_port, until
+from tests.mesos.local.rim.wire import until
+from tests.mesos.ports import own_port
 from thermos.errors import HostError
 
-PORT = own_port(19780)
+PORT = own_port()
 
 
 class _Connection(http.client.HTTPConnection):

@@ -20,17 +20,15 @@ from thermos.errors import RemoteError
 
 __all__ = ["zookeeper"]
 
-TIMEOUT_S = 1.0
-
 
 class Candidate:
     """An election, and all that it said."""
 
-    def __init__(self, where: ZooKeeperPath, port: int) -> None:
+    def __init__(self, where: ZooKeeperPath, port: int, session_timeout_s: float = 10.0) -> None:
         self.port = port
         self.said: list[Leader | None] = []
         numbers = count()
-        self.election = ZooKeeperElection(where, lambda: info(port, f"{port}-{next(numbers)}"), TIMEOUT_S)
+        self.election = ZooKeeperElection(where, lambda: info(port, f"{port}-{next(numbers)}"), session_timeout_s)
 
     @property
     def leader(self) -> Leader | None:
@@ -103,7 +101,7 @@ def test_the_first_leads_and_when_it_leaves_the_next(zookeeper: ZooKeeperServer)
 
 def test_a_leader_whose_zookeeper_is_away_steps_down_and_comes_back_as_another(zookeeper: ZooKeeperServer) -> None:
     async def test() -> None:
-        candidate = Candidate(path_of(f"zk://{zookeeper.address}/mesos"), 5050)
+        candidate = Candidate(path_of(f"zk://{zookeeper.address}/mesos"), 5050, session_timeout_s=2.0)
         await candidate.start()
         await until(lambda: candidate.leads)
         zookeeper.kill()
@@ -157,8 +155,8 @@ def test_a_password_protects_the_nodes(zookeeper: ZooKeeperServer) -> None:
 def test_without_a_zookeeper_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         monkeypatch.setattr("mesos.local.election._START_S", 0.5)
-        candidate = Candidate(path_of("zk://127.0.0.1:19899/mesos"), 5050)
-        with pytest.raises(RemoteError, match=r"cannot reach ZooKeeper at 127\.0\.0\.1:19899"):
+        candidate = Candidate(path_of("zk://127.0.0.1:1/mesos"), 5050)
+        with pytest.raises(RemoteError, match=r"cannot reach ZooKeeper at 127\.0\.0\.1:1:"):
             await candidate.start()
 
     run(test)

@@ -14,9 +14,10 @@ from mesos.local.cluster import LocalCluster
 from mesos.local.http_gate import Bodies
 from mesos.local.master_http import Limits
 from tests.mesos.local.rim.live import FAST, PATH, Framework
-from tests.mesos.local.rim.wire import JSON, ask, open_request, own_port, until
+from tests.mesos.local.rim.wire import JSON, ask, open_request, until
+from tests.mesos.ports import own_port
 
-PORT = own_port(19940)
+PORT = own_port()
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 INFO = {"user": "nobody", "name": "n"}
 

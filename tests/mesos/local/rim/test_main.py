@@ -18,10 +18,11 @@ from mesos.local.__main__ import main, read_credentials
 from mesos.local.core.master import Master
 from tests.mesos.conformance.target import ROOT
 from tests.mesos.local.rim.live import Framework, basic, pid_in
-from tests.mesos.local.rim.wire import ask, own_port, until
+from tests.mesos.local.rim.wire import ask, until
+from tests.mesos.ports import own_port
 from thermos.errors import UserError
 
-PORT = own_port(19860)
+PORT = own_port()
 
 
 @contextmanager

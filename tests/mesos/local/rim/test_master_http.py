@@ -21,10 +21,11 @@ from mesos.local.link import Post
 from mesos.local.master_http import Limits, SchedulerFront
 from mesos.local.streams import Outbox
 from mesos.local.timeline import RealTimeline
-from tests.mesos.local.rim.wire import JSON, Answer, ask, open_request, own_port, until
+from tests.mesos.local.rim.wire import JSON, Answer, ask, open_request, until
+from tests.mesos.ports import own_port
 from thermos.errors import HostError, UserError
 
-PORT = own_port(19810)
+PORT = own_port()
 PATH = "/api/v1/scheduler"
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 SUBSCRIBE = {"type": "SUBSCRIBE", "subscribe": {"framework_info": {"user": "u", "name": "n"}}}

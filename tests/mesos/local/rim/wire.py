@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
 from mesos.core.recordio import RecordReader
 
 JSON = {"Content-Type": "application/json"}
-
-#: Tests that run side by side have ports of their own.
-PORTS_PER_WORKER = 150
-
-
-def own_port(port: int) -> int:
-    """This one, or that of this worker of a parallel run."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return port - PORTS_PER_WORKER * (worker % 3)
 
 
 @dataclass
