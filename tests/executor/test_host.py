@@ -262,7 +262,7 @@ def test_too_much_on_disk_ends_the_task(host: Host) -> None:
     (host.directory / "sandbox" / "big").write_bytes(b"x" * 17 * 2**20)
     checks = machinery.checks(prepared, lambda what, text, now: said.append((what, text)))
     host.loop.on_turn = lambda now: host.loop.stop() if len(said) == 2 else None
-    host.loop.call_at(time.monotonic() + 20, lambda now: host.loop.stop())
+    host.loop.call_at(time.monotonic() + 60, lambda now: host.loop.stop())
     checks.start(look_at_clock())
     host.loop.run()
     (text,) = [text for what, text in said if what is Said.UNHEALTHY]
@@ -364,7 +364,7 @@ def test_a_task_is_owned_and_its_last_line_told(host: Host) -> None:
     runner = machinery.own(prepared, look_at_clock())
     host.loop.drive(runner)
     host.loop.on_turn = lambda now: host.loop.stop() if runner.done else None
-    host.loop.call_at(time.monotonic() + 20, lambda now: host.loop.stop())
+    host.loop.call_at(time.monotonic() + 60, lambda now: host.loop.stop())
     host.loop.run()
     assert runner.task.state is TaskState.FAILED
     (run,) = runner.task.processes["main"].runs.values()

@@ -26,7 +26,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
             done = subprocess.run(
-                [ROOT / "scripts" / "make-executor", target], capture_output=True, text=True, timeout=300
+                [ROOT / "scripts" / "make-executor", target], capture_output=True, text=True, timeout=500
             )
             assert done.returncode == 0, done.stderr
     return target

@@ -6,6 +6,11 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+#: Whichever test is first builds the bundle, or waits until another process has: its wheels come over the network.
+may_build = pytest.mark.timeout(600)
+
 
 @dataclass
 class Bundle:

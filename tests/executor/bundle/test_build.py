@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.executor.bundle.conftest import ROOT
-from tests.executor.bundle.running import Bundle
+from tests.executor.bundle.running import Bundle, may_build
 from thermos.version import VERSION
+
+pytestmark = may_build
 
 
 def members(built: Path) -> dict[str, list[str]]:
@@ -68,7 +70,7 @@ def test_nothing_tells_when_or_where_it_was_built(built: Path) -> None:
 @pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
     again = tmp_path / "elsewhere" / "thermos_executor"
-    subprocess.run([ROOT / "scripts" / "make-executor", again], check=True, capture_output=True, timeout=300)
+    subprocess.run([ROOT / "scripts" / "make-executor", again], check=True, capture_output=True, timeout=500)
     assert again.read_bytes() == built.read_bytes()
 
 

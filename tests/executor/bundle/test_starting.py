@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.executor.bundle.running import Bundle, only_line
+from tests.executor.bundle.running import Bundle, may_build, only_line
+
+pytestmark = may_build
 
 
 def fake(directory: Path, name: str, says: str, code: int = 1) -> Path:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.executor.bundle.running import Bundle, only_line
+from tests.executor.bundle.running import Bundle, may_build, only_line
+
+pytestmark = may_build
 
 NOBODY = 65534
 

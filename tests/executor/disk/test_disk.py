@@ -300,5 +300,5 @@ def test_in_a_real_loop_with_real_threads(tmp_path: Path) -> None:
     wait_until(lambda: reports)
     assert reports[0].startswith("Disk limit exceeded.  Reserved 100000 bytes vs used ")
     loop.post(lambda now: loop.stop())
-    thread.join(10)
+    thread.join(30)
     loop.close()

@@ -11,12 +11,15 @@ from msgspec import structs
 from mesos.core import scheduler_api as api
 from mesos.core.messages import CommandInfo, CommandURI, Environment, TaskID, TaskState, Variable
 from tests.executor.bundle.conftest import built
+from tests.executor.bundle.running import may_build
 from tests.executor.e2e.aurora import Aurora, nothing_is_left, number_of, run_directory
 from tests.executor.payloads import assigned_json
 from tests.mesos.conformance.framework import launching
 from tests.mesos.conformance.target import Target
 
 __all__ = ["built"]
+
+pytestmark = may_build
 
 
 async def test_an_agent_fetches_and_runs_it(mesos: Target, built: Path) -> None:

@@ -25,6 +25,7 @@ from config.schema import (
 from mesos.core import scheduler_api as api
 from mesos.core.messages import Offer, TaskID, TaskInfo, TaskState, Variable
 from tests.executor.e2e.aurora import Aurora, job_of, nothing_is_left, number_of, run_directory
+from tests.executor.e2e.test_faults import executor_pid
 from tests.executor.sandbox.conftest import USER, make_image, mounts, place, root_only, who_sees
 from tests.mesos.conformance.asking import until
 from tests.mesos.conformance.target import Target
@@ -69,8 +70,15 @@ def image_job(*processes: Process, **fields: Any) -> Any:
 
 async def test_a_task_in_an_image(mesos: Target, place: Path) -> None:
     make_image(place / "image")
-    check = ShellHealthChecker(shell_command="cat /etc/passwd > seen && id > who && grep -q ready state")
-    health = HealthCheckConfig(interval_secs=0.2, health_checker=HealthCheckerConfig(shell=check))
+    check = ShellHealthChecker(
+        shell_command="[ -e who ] || { cat /etc/passwd > seen && id > who; }; grep -q ready state"
+    )
+    health = HealthCheckConfig(
+        initial_interval_secs=60,
+        interval_secs=0.2,
+        timeout_secs=30,
+        health_checker=HealthCheckerConfig(shell=check),
+    )
     server = Process(name="server", cmdline="pwd; id -u; echo ready > state; exec sleep 1000")
     async with WithImage(mesos) as framework:
         framework.image, offer = place / "image", await framework.offer()
@@ -103,8 +111,7 @@ async def test_its_executor_is_killed(mesos: Target, place: Path) -> None:
         )
         await framework.status("gone", TaskState.RUNNING)
         run = run_directory(mesos.agent_work_dir(number_of(offer)), framework, offer, "gone")
-        (executor,) = [pid for pid in who_sees(run) if b"executor.main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(executor, signal.SIGKILL)
+        os.kill(await executor_pid(run), signal.SIGKILL)
 
         async def is_gone() -> bool:
             return not who_sees(run)

@@ -36,7 +36,7 @@ S = TaskState
 
 def checked(command: str, **more: float) -> HealthCheckConfig:
     shell = HealthCheckerConfig(shell=ShellHealthChecker(shell_command=command))
-    return HealthCheckConfig(health_checker=shell, **more)
+    return HealthCheckConfig(health_checker=shell, timeout_secs=30, **more)
 
 
 @pytest.mark.parametrize("payload", ["a job", "one instance"])

@@ -46,7 +46,10 @@ def checked_job(announced: bool = False) -> Any:
     job = job_of("webserver.aurora")
     server = Process(name="server", cmdline=SERVER)
     quick = HealthCheckConfig(
-        initial_interval_secs=5, interval_secs=0.2, health_checker=HealthCheckerConfig(http=HttpHealthChecker())
+        initial_interval_secs=60,
+        interval_secs=0.2,
+        timeout_secs=30,
+        health_checker=HealthCheckerConfig(http=HttpHealthChecker()),
     )
     ends = LifecycleConfig(http=HttpLifecycleConfig(graceful_shutdown_wait_secs=1, shutdown_wait_secs=1))
     more = {"announce": Announcer(primary_port="health")} if announced else {}

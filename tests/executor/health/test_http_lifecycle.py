@@ -45,7 +45,7 @@ def test_nobody_there_and_nobody_answering() -> None:
     server = Server(never)
     began = time.monotonic()
     assert post_endpoint(server.port, "/quitquitquit", 0.3) is False
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     server.close()
 
 

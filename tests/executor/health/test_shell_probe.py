@@ -191,17 +191,37 @@ HANGING = (
 def test_at_the_time_out_the_whole_tree_is_killed(sandbox: Path, out: int, name: str | None) -> None:
     """The original killed bash alone."""
     identity = resolve_user(name) if name is not None else None
-    began = time.monotonic()
-    assert check(sandbox, HANGING, 0.5, identity) == TIMED_OUT
-    assert 0.5 <= time.monotonic() - began < 4
-    wait_gone([int(read_line(out)) for _ in range(3)])
+    for timeout_s in PATIENCES:
+        began = time.monotonic()
+        assert check(sandbox, HANGING, timeout_s, identity) == TIMED_OUT
+        assert timeout_s <= time.monotonic() - began < timeout_s + 10
+        pids = said_by_now(out)
+        wait_gone(pids)
+        if len(pids) == 3:
+            return
+    raise AssertionError("it never got as far as it should")
+
+
+#: Times for a command that hangs after it has done something. On a busy machine some are over before it has.
+PATIENCES = (0.5, 2.0, 8.0, 30.0)
+
+
+def said_by_now(out: int) -> list[int]:
+    """Pids that commands wrote, all of which have ended."""
+    try:
+        return [int(line) for line in os.read(out, 4096).split()]
+    except BlockingIOError:
+        return []
 
 
 def test_a_command_that_forks_and_forks(sandbox: Path) -> None:
     """Three that live for a few milliseconds each and leave a daemon in their place: no list of them is ever true."""
     hop = "hop() { touch hopped; (setsid bash -c hop &) ; }; export -f hop; hop; hop; hop; sleep 1000"
-    assert check(sandbox, hop, 0.5) == TIMED_OUT
-    assert (sandbox / "hopped").exists()
+    for timeout_s in PATIENCES:
+        assert check(sandbox, hop, timeout_s) == TIMED_OUT
+        if (sandbox / "hopped").exists():
+            return
+    raise AssertionError("it never hopped")
 
 
 def test_a_flood_neither_fills_memory_nor_blocks(sandbox: Path) -> None:
@@ -224,7 +244,7 @@ def test_called_off(sandbox: Path, out: int) -> None:
     thread.start()
     pid = int(read_line(out))
     probe.cancel()
-    thread.join(5)
+    thread.join(30)
     assert reasons == ["Health check was called off."]
     wait_gone([pid])
     probe.close()
@@ -239,11 +259,13 @@ def test_a_hanging_command_leads_to_unhealthy_and_leaves_nothing(sandbox: Path, 
 
     def report(verdict: Verdict, text: str, now: Now) -> None:
         said.append((verdict, text))
-        if verdict is Verdict.UNHEALTHY:
+        if verdict is Verdict.RUNNING:
+            probe.timeout_s = 0.5  # from now on it hangs
+        else:
             loop.stop()
 
     command = "echo $$ > out; [ -e first ] && sleep 1000; touch first"
-    probe = ShellProbe(command, 0.3, ProbeContext(sandbox, {"PATH": PATH}))
+    probe = ShellProbe(command, 30.0, ProbeContext(sandbox, {"PATH": PATH}))
     limits = HealthLimits(initial_interval_s=0, interval_s=0.1, max_failures=1)
     snooze = sandbox / ".healthchecksnooze"
     checker = HealthChecker(limits, probe, loop, Workers(loop), report, snooze=snooze)
@@ -255,8 +277,10 @@ def test_a_hanging_command_leads_to_unhealthy_and_leaves_nothing(sandbox: Path, 
     ]
     state = checker.state()
     assert (state["totals"]["checks"], state["totals"]["failed"], state["totals"]["timed_out"]) == (3, 2, 2)
-    assert 0.6 <= state["totals"]["latency_s"] < 10
-    wait_gone([int(read_line(out)) for _ in range(3)])
+    assert state["totals"]["latency_s"] >= 2 * 0.5
+    pids = said_by_now(out)
+    assert 1 <= len(pids) <= 3  # those that hang may have been killed before they said it
+    wait_gone(pids)
     probe.close()
     loop.close()
 

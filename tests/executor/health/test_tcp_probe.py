@@ -52,7 +52,7 @@ def test_a_connection_that_takes_too_long() -> None:
     began = time.monotonic()
     reason = TcpProbe("localhost", listener.getsockname()[1], 0.3)()
     assert reason is not None and reason.endswith("it did not answer in time")
-    assert 0.3 <= time.monotonic() - began < 2
+    assert 0.3 <= time.monotonic() - began < 10
     for sock in (listener, *waiting):
         sock.close()
 
@@ -69,9 +69,9 @@ def test_called_off() -> None:
 
     thread = threading.Thread(target=check)
     thread.start()
-    assert began.wait(5)
+    assert began.wait(30)
     probe.cancel()
-    thread.join(5)
+    thread.join(30)
     assert len(reasons) == 1 and reasons[0] is not None and "not wanted any more" in reasons[0]
     for sock in (listener, *waiting):
         sock.close()

@@ -47,7 +47,7 @@ class Task:
         return path.read_text() if path.exists() else ""
 
     def finish(self) -> str:
-        return self.process.communicate(timeout=30)[0].strip()
+        return self.process.communicate(timeout=60)[0].strip()
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ def test_an_executor_is_killed(begin: Callable[..., Task], run: RunDirectory) ->
     """Its coordinators stop everything, and with the last process the mounts are forgotten."""
     task = begin("echo up; (sleep 1000 &) ; sleep 1000")
     await_that(lambda: task.log() == "up\n", "the process runs")
-    seeing = who_sees(run.path)
-    assert task.process.pid in seeing and len(seeing) >= 4  # coordinator, shell, two sleeps
+    await_that(lambda: len(who_sees(run.path)) >= 4, "executor, coordinator, two sleeps")
+    assert task.process.pid in who_sees(run.path)
     task.process.send_signal(signal.SIGKILL)
     task.process.wait()
     await_that(lambda: not who_sees(run.path), "nothing of it is left")
