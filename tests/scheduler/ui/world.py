@@ -50,7 +50,7 @@ from scheduler.store.ops import (
     SaveQuota,
 )
 from scheduler.turn import Turn
-from tests.scheduler.api.served import Served
+from tests.scheduler.api.served import PATIENCE_S, Served
 from tests.scheduler.core import making
 
 WEB = JobKey(role="www", environment="test", name="webserver")
@@ -118,12 +118,11 @@ def active(s: Served, job: JobKey) -> list[ScheduledTask]:
 
 async def placed(s: Served, job: JobKey, instances: int) -> None:
     """What hosts have left is offered anew, until all are placed."""
-    for _ in range(400):
-        if sum(task.status == "ASSIGNED" for task in active(s, job)) == instances:
-            return
+    give_up_at = s.loop.now().mono + PATIENCE_S
+    while sum(task.status == "ASSIGNED" for task in active(s, job)) != instances:
+        assert s.loop.now().mono < give_up_at, f"not placed: {[task.status for task in active(s, job)]}"
         s.offers(*offers(range(12), next(_rounds)))
         await asyncio.sleep(0.005)
-    raise AssertionError(f"not placed: {[task.status for task in active(s, job)]}")
 
 
 async def run_job(s: Served, wanted: TaskConfig, instances: int) -> None:
