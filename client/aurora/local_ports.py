@@ -13,6 +13,8 @@ from thermos.errors import HostError, UserError
 
 _PROC = Path("/proc")
 _LISTEN = "0A"
+#: First and last of those that the kernel gives to outgoing connections.
+_OUTGOING = _PROC / "sys/net/ipv4/ip_local_port_range"
 
 #: Where free ports are looked for: below those that the kernel gives to outgoing connections.
 _CHOICE = range(22000, 30000)
@@ -69,6 +71,18 @@ def check_ports(plan: LocalPlan) -> None:
         if not is_free(address, port):
             who = describe_owner(port)
             raise HostError(f"cannot start {what} at {address}:{port}: {who}; choose another port, or `auto`")
+
+
+def remark_on_task_ports(plan: LocalPlan, file: Path = _OUTGOING) -> str | None:
+    """A connection of anybody may have one of them just when a task wants to listen there."""
+    try:
+        low, high = map(int, file.read_text().split())
+    except (OSError, ValueError):
+        return None
+    first, last = plan.task_ports
+    if first > high or last < low:
+        return None
+    return f"ports {first}-{last} for tasks are also given to outgoing connections ({low}-{high}): some may be in use"
 
 
 def describe_owner(port: int) -> str:

@@ -33,7 +33,7 @@ from client.aurora.local_plan import (
     plan_json,
     task_port_ranges,
 )
-from client.aurora.local_ports import check_ports, choose_ports, parse_port
+from client.aurora.local_ports import check_ports, choose_ports, parse_port, remark_on_task_ports
 from client.aurora.local_task import is_minded, look_at_task
 from client.clusters import cluster_files
 from client.context import default_root, given_path, user_name
@@ -152,6 +152,9 @@ def command(output: str, **given: Any) -> int:
         check_task_ports(plan, [other for name in known_clusters() if (other := load_plan(name)) is not None])
         check_ports(plan)
         bring_up(plan, tell)
+        remark = remark_on_task_ports(plan)
+        if remark is not None:
+            tell(remark)
     if output == "json":
         echo_lines([_json(plan, started=True)])
     else:

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from client.aurora.local_plan import Ports, ports_of
-from client.aurora.local_ports import check_ports, choose_ports, describe_owner, is_free, parse_port
+from client.aurora.local_ports import (
+    check_ports,
+    choose_ports,
+    describe_owner,
+    is_free,
+    parse_port,
+    remark_on_task_ports,
+)
 from tests.client.local.plans import plan
 from thermos.errors import HostError, UserError
 
@@ -53,3 +60,17 @@ def test_what_people_write() -> None:
     for wrong in ("", "x", "80", "65536", "-1", "٣٣٣٣", "5050.0"):
         with pytest.raises(UserError, match="is no port: write 1024 to 65535, or auto"):
             parse_port(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [("32768\t60999\n", False), ("31999 60999", True), ("1024 31000", True), ("1024 30999", False), ("?", False)],
+)
+def test_ports_for_tasks_that_connections_may_have(text: str, is_told: bool, tmp_path: Path) -> None:
+    file = tmp_path / "range"
+    assert remark_on_task_ports(plan(task_ports=(31000, 31999)), file) is None, "there is no such file"
+    file.write_text(text)
+    told = remark_on_task_ports(plan(task_ports=(31000, 31999)), file)
+    line = f"ports 31000-31999 for tasks are also given to outgoing connections ({'-'.join(text.split())})"
+    assert (told or "").startswith(line) is is_told
+    assert (told is not None) is is_told
