@@ -129,8 +129,8 @@ class Adversary:
             return False
         try:
             return os.write(fd, data) == len(data)
-        except BlockingIOError:
-            return False  # full: its reader is frozen
+        except (BlockingIOError, BrokenPipeError):
+            return False  # full: its reader is frozen; or it has just died
         finally:
             os.close(fd)
 

@@ -101,7 +101,9 @@ BEASTS = {
     "stubborn_daemon": Beast(
         daemon("stubborn_daemon", "signal.signal(signal.SIGTERM, signal.SIG_IGN)"), killed=True, daemons=True
     ),
-    "setsid": Beast("setsid sleep 3600 & echo up > setsid.up; sleep 3600; true", killed=False, daemons=True),
+    "setsid": Beast(
+        "setsid bash -c 'echo up > setsid.up; exec sleep 3600' & sleep 3600; true", killed=False, daemons=True
+    ),
     "nameless": Beast(
         f"env -i setsid -f bash -c 'trap \"\" TERM; echo up > nameless.up; {LOOP}'; sleep 3600",
         killed=True,

@@ -5,6 +5,7 @@ One task holds all beasts. For every way to end it the task is run once; then ea
 
 from __future__ import annotations
 
+import select
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from thermos.core.fold import TaskRecord
 from thermos.core.states import TERMINAL_RUN
 from thermos.host.kernel import Stat
 
-WAIT = 3
+#: Seconds in which whoever obeys has left, on a busy machine too.
+WAIT = 10
 
 
 @dataclass
@@ -34,6 +36,14 @@ class Outcome:
 
 def names(task: Task) -> list[str]:
     return list(task.view().processes)
+
+
+def lasting_trees(task: Task) -> dict[str, list[Stat]]:
+    """Those that are there at two looks: a shell that is about to become one of a loop's sleeps goes soon."""
+    first = trees(task)
+    select.select([task.pidfd], [], [], 0.5)
+    pids = {(s.pid, s.start) for members in first.values() for s in members}
+    return {name: [s for s in members if (s.pid, s.start) in pids] for name, members in trees(task).items()}
 
 
 def trees(task: Task) -> dict[str, list[Stat]]:
@@ -105,7 +115,7 @@ def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         for name in cast:
             task.wait_file(f"{name}.up")
             task.wait_running(name)
-        before = trees(task)
+        before = lasting_trees(task)
         ENDINGS[ending](task)
         code = task.wait_exit()
         survivors = [s for members in before.values() for s in members if same_and_alive(s)]
@@ -132,7 +142,7 @@ def test_nothing_of_it_is_alive(outcome: Outcome) -> None:
 def test_it_took_no_longer_than_it_may(outcome: Outcome) -> None:
     """The budget, and a moment to kill some hundreds of processes on a busy machine."""
     took = outcome.view.history[-1].mono - outcome.view.history[1].mono
-    assert took < WAIT + 12
+    assert took < WAIT + 30
 
 
 @pytest.mark.parametrize("name", BEASTS)
