@@ -190,20 +190,26 @@ def test_a_user_who_fills_the_checkpoints_disk_is_told_of_and_nothing_is_lost(ro
     place.mkdir()
     for path in (room.path, *room.path.parents):
         path.chmod(path.stat().st_mode | 0o011)
-    greedy = "dd if=/dev/zero of=ballast bs=4k; sleep 0.5; rm ballast; sleep 2; exit 7"
+    said = room.path / "said"
+    complains = f"grep -q 'cannot record: disk full' {said}"
+    goes_on = f"sed '1,/can record again/d' {said} | grep -q 'busy.'"
+    greedy = (
+        f"dd if=/dev/zero of=ballast bs=4k; until {complains}; do sleep 0.1; done; rm ballast; "
+        f"until {goes_on}; do sleep 0.1; done; exit 7"
+    )
     config = room.task(
-        f"Process(name = 'greedy', cmdline = '{greedy}')",
+        f"Process(name = 'greedy', cmdline = {greedy!r})",
         "Process(name = 'busy', cmdline = 'sleep 0.01', daemon = True, ephemeral = True, min_duration = 0)",
         more=", max_failures = 0",
     )
-    script = f"{THERMOS} run --root {place}/root --task-id t --user {MALLORY} --plain {config} 2>&1"
+    script = f"{THERMOS} run --root {place}/root --task-id t --user {MALLORY} --plain {config} > {said} 2>&1"
     mounts = f"mount --make-rprivate / && mount -t tmpfs -o size=1m,mode=755 none {place}"
-    done = subprocess.run(["unshare", "-m", "sh", "-c", f"{mounts} && {script}"], capture_output=True, text=True)
-    said = done.stdout
-    full, again = said.find("cannot record: disk full"), said.find("can record again")
-    assert 0 < full < again, said
-    assert "busy[" in said[again:] and "greedy[0] FAILED exit code 7" in said[again:], said
-    assert done.returncode == 0, said
+    done = subprocess.run(["unshare", "-m", "sh", "-c", f"{mounts} && {script}"])
+    text = said.read_text()
+    full, again = text.find("cannot record: disk full"), text.find("can record again")
+    assert 0 < full < again, text
+    assert "busy[" in text[again:] and "greedy[0] FAILED exit code 7" in text[again:], text
+    assert done.returncode == 0, text
 
 
 # ---- names
@@ -261,7 +267,7 @@ def test_a_clock_that_is_set_back_delays_nothing(make_rig: MakeRig) -> None:  # 
     task: TaskRecord = rig.finish(again)
     assert task.state is TaskState.FAILED
     starts = [run.ended_mono for run in task.processes["p"].runs.values()]
-    assert all(0.19 < after - before < 5 for before, after in pairwise(starts)), starts
+    assert all(0.19 < after - before < 30 for before, after in pairwise(starts)), starts
 
 
 # ---- chroot

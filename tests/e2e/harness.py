@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.e2e.processes import PATIENCE, Found, Watch, find_processes, kill_verified, wait_gone
+from tests.e2e.processes import PATIENCE, Found, Watch, cpu_seconds, find_processes, kill_verified, wait_gone
 from thermos.core.fold import Run, TaskRecord, replay
 from thermos.core.records import AnyRecord, Exited, Forked, Line, RecordReader, Running, Starting
 from thermos.core.states import TaskState
@@ -158,6 +158,14 @@ class Task:
         ready, _, _ = select.select([self.pidfd], [], [], seconds)
         assert not ready, "the runner has ended"
         assert self.records() == before
+
+    def wait_rest(self, pids: list[int]) -> float:
+        """Until these have nothing left to do of what came before; the CPU seconds that they have used."""
+        used, before = sum(map(cpu_seconds, pids)), -1.0
+        while used != before:
+            self.wait_quiet(0.3)
+            used, before = sum(map(cpu_seconds, pids)), used
+        return used
 
     def wait_exit(self) -> int:
         """Until the runner has ended; its exit code (negative: the signal that killed it)."""

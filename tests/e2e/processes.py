@@ -14,7 +14,7 @@ from typing import TypeVar
 from thermos.host.kernel import Kernel, Stat
 
 #: Seconds until a test that waits has failed.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CHANGES = 0x2 | 0x4 | 0x8 | 0x40 | 0x80 | 0x100 | 0x200  # MODIFY ATTRIB CLOSE_WRITE MOVED_FROM MOVED_TO CREATE DELETE

@@ -49,6 +49,7 @@ def cpu_of(argv: Sequence[str]) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_chain_costs_little_more_than_a_bare_loop(tmp_path: Path) -> None:
     config = tmp_path / "chain.thermos"
     config.write_text(CHAIN % STEPS)

@@ -193,7 +193,7 @@ export(Task(name = 'held', processes = [worker(n) for n in range(20)], max_concu
         before=Task.gate,
     )
     task.wait_running("w0")
-    before = cpu_seconds(task.process.pid)
+    before = task.wait_rest([task.process.pid])
     task.wait_quiet(1.0)
     used = cpu_seconds(task.process.pid) - before
     assert used <= 0.02, f"{used} s of CPU in a second of waiting"

@@ -276,4 +276,4 @@ def test_a_background_child_that_holds_the_output_does_not_hold_up_the_run(host:
     task = host.run(only("setsid sleep 3600 & echo hi", f", {policy.split(', final')[0]}"))
     view = task.wait_end("SUCCESS")
     assert task.log("p") == "hi\n"
-    assert view.history[-1].mono - view.history[0].mono < 10
+    assert view.history[-1].mono - view.history[0].mono < 25  # nobody waits for a deadline, which would be 30

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 20.0  # seconds until a test that waits has failed
+PATIENCE = 60.0  # seconds until a test that waits has failed
 WAKE = "token"
 
 HEAD = ["kind", "process", "run", "seq", "at", "mono"]
