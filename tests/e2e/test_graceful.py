@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import Host, Task
+from tests.mesos.ports import held_port
 
 both_coordinators = pytest.mark.parametrize("host", ["c", "python"], indirect=True)
 
@@ -97,10 +98,10 @@ def test_a_trap_of_the_shell_runs(host: Host) -> None:
 
 @both_coordinators
 def test_a_prefork_server_answers_its_last_request_in_full(host: Host) -> None:
-    port = free_port()
     python, server = sys.executable, PREFORK
-    task = host.run(config(f"{python} {server} {{{{thermos.ports[http]}}}}"), "-P", f"http:{port}")
-    task.wait_file("serving")
+    with held_port() as port:  # nobody else gets it before the server listens
+        task = host.run(config(f"{python} {server} {{{{thermos.ports[http]}}}}"), "-P", f"http:{port}")
+        task.wait_file("serving")
     task.wait_running("app")
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -115,11 +116,6 @@ def test_a_prefork_server_answers_its_last_request_in_full(host: Host) -> None:
     assert task.lines("left") == ["0 0"], "a worker died of a signal"
     receipt = task.runs("app")[0].receipt
     assert receipt is not None and (receipt.signalled, receipt.killed_count) == (1, 0)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_a_stopped_application_is_continued_to_hear_the_signal(host: Host) -> None:
