@@ -293,6 +293,12 @@ def test_without_a_master_that_is_what_it_waits_for() -> None:
     job.world.advance(60)
     (wait,) = job.world.engine.updates.waits_for(job.entry(key), job.world.now)
     assert (str(wait), wait.since_ms, wait.instance) == ("the Mesos master can't be heard", since_ms, None)
+    job.world.lag = True
+    job.wish(Wish.PAUSE)
+    job.world.fail()
+    job.world.lag = False
+    (again,) = job.world.engine.updates.waits_for(job.entry(key), job.world.now)
+    assert again == wait, "a commit that fails has nothing to do with it"
     job.world.restart()
     restarted_ms = int(job.world.now.wall * 1000)
     job.world.advance(5)
