@@ -116,6 +116,10 @@ def test_a_second_one_learns_of_the_first() -> None:
     assert start(request(client_id="c2"), job(active_update=active("c1"))) == InProgress(active("c1"), False)
 
 
+def test_who_would_change_nothing_is_told_so_even_then() -> None:
+    assert start(request(OLD), job(active_update=active())) == Unchanged()
+
+
 def test_the_same_start_again_is_a_success() -> None:
     summary = active("c1")
     assert start(request(client_id="c1"), job(active_update=summary)) == InProgress(summary, True)
