@@ -10,7 +10,6 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.client.room import Done, alive
+from tests.mesos.ports import Block
 
 AURORA = Path(sys.executable).parent / "aurora"
 PATIENCE_S = 100.0
+
+#: Blocks of ports for tasks, below those of other tests.
+BLOCKS = range(6000, 10000, 400)
 
 _AS_NOBODY = ("setpriv", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--clear-groups")
 
@@ -37,7 +40,8 @@ class Home:
             entry = pwd.getpwnam(user)
             os.chown(path, entry.pw_uid, entry.pw_gid)
             self._front = (*_AS_NOBODY, f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}")
-        self.task_ports = _some_ports(400)
+        self._ports = Block(BLOCKS, BLOCKS.step)
+        self.task_ports = (self._ports.first, self._ports.first + BLOCKS.step - 1)
         self.root = path / "root"
         self.work_dir = path / "state" / "aurora" / "local" / cluster
         self.plan_file = Path(f"{self.work_dir}.json")
@@ -115,6 +119,7 @@ class Home:
         for pid in self.pids():
             os.kill(pid, 9)
         shutil.rmtree(self.path, ignore_errors=True)
+        self._ports.close()
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
@@ -124,17 +129,3 @@ def until(condition: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < give_up_at, f"no {what}"
         time.sleep(0.05)
     return value
-
-
-def _some_ports(count: int) -> tuple[int, int]:
-    """A range that nobody uses now, away from what other tests use."""
-    for _ in range(100):
-        first = 10000 + int.from_bytes(os.urandom(2), "big") % 4000
-        with socket.socket() as low, socket.socket() as high:
-            try:
-                low.bind(("", first))
-                high.bind(("", first + count - 1))
-            except OSError:
-                continue
-        return first, first + count - 1
-    raise AssertionError("no free ports")

@@ -9,9 +9,9 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tests.mesos.conformance.target import Target
+from tests.mesos.ports import hold_port_for
 from tests.scheduler.e2e.process import SchedulerProcess
 
 AURORA = Path(sys.executable).parent / "aurora"
@@ -139,7 +139,8 @@ async def test_jobs_that_end_and_one_that_finds_no_host(mesos: Target, tmp_path:
 async def test_following_outlives_the_scheduler_and_its_end_is_not_the_job_s(mesos: Target, tmp_path: Path) -> None:
     key, store = "rz1/www/test/once", tmp_path / "store"
     flag = tmp_path / "go"
-    async with SchedulerProcess(mesos, store) as first:
+    port = f"--http_port={hold_port_for(mesos)}"
+    async with SchedulerProcess(mesos, store, port) as first:
         desk = Desk(tmp_path, first.url)
         word = f"while [ ! -e {flag} ]; do sleep 0.05; done"
         following = await desk.start("job", "run", "--bind", f"profile.word={word}", key, "web.aurora")
@@ -151,7 +152,7 @@ async def test_following_outlives_the_scheduler_and_its_end_is_not_the_job_s(mes
         assert interrupted.code == 130
         assert "stopped: instances restarted: none, 0 left; the job goes on" in interrupted.err
         await first.kill()
-    async with SchedulerProcess(mesos, store, f"--http_port={urlsplit(first.url).port}") as second:
+    async with SchedulerProcess(mesos, store, port) as second:
         flag.touch()
         done = await desk.end(following)
         assert (done.code, done.out.splitlines()[-1]) == (0, f"Job {key} finished")

@@ -6,10 +6,10 @@ import asyncio
 import json
 import signal
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tests.client.aurora.e2e.test_jobs import Desk, Done
 from tests.mesos.conformance.target import Target
+from tests.mesos.ports import hold_port_for
 from tests.scheduler.e2e.process import SchedulerProcess
 
 CONFIG = """
@@ -77,7 +77,8 @@ async def test_the_life_of_a_job_in_updates(mesos: Target, tmp_path: Path) -> No
 
 async def test_what_people_do_in_the_middle_and_a_scheduler_that_is_killed(mesos: Target, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    async with SchedulerProcess(mesos, store) as first:
+    port = f"--http_port={hold_port_for(mesos)}"
+    async with SchedulerProcess(mesos, store, port) as first:
         desk = desk_of(tmp_path, first)
         following = await desk.start("update", "start", "--wait", "--bind", "profile.watch=1000", KEY, "web.aurora")
         await _until(following, "INSTANCE_UPDATING")
@@ -94,7 +95,7 @@ async def test_what_people_do_in_the_middle_and_a_scheduler_that_is_killed(mesos
         assert interrupted.code == 130
         assert f"no longer following; the update goes on: aurora update wait {KEY}" in interrupted.err
         await first.kill()
-    async with SchedulerProcess(mesos, store, f"--http_port={urlsplit(first.url).port}") as again:
+    async with SchedulerProcess(mesos, store, port) as again:
         assert await desk.well("update", "resume", KEY) == "Update has been resumed.\n"
         assert "Update rollback has started.\n" in await desk.well("update", "rollback", "--wait", KEY)
         done = await desk.end(following)
