@@ -15,20 +15,29 @@ from pathlib import Path
 
 import pytest
 
+from mesos.core.executor_session import FLOOR
 from mesos.core.messages import TaskState
 from mesos.core.recordio import frame
 from mesos.core.wire import encode
 from mesos.executor_driver import ExecutorOptions
 from mesos.executor_environment import ExecutorEnvironment
-from tests.mesos.executor.agents import ACCEPTED, HELLO, OK, Script, Talk, chunk, good, reply, running, serving
-from tests.mesos.executor.puppets import environment, kill, status
+from tests.mesos.executor.agents import (
+    ACCEPTED,
+    HELLO,
+    LEAST_PAUSE_S,
+    OK,
+    Script,
+    Talk,
+    chunk,
+    good,
+    reply,
+    running,
+    serving,
+)
+from tests.mesos.executor.puppets import Stage, environment, kill, status
 from tests.mesos.executor.test_environment import REAL
+from tests.mesos.ports import held_port
 from thermos.clock import now
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def answering(data: bytes) -> Script:
@@ -51,9 +60,7 @@ def answering(data: bytes) -> Script:
 def test_defect_2_no_back_off(data: bytes) -> None:
     """pymesos: thousands of attempts in five seconds."""
     with serving(answering(data)) as agent, running(agent.port) as executor:
-        end = time.monotonic() + 2.0
-        executor.until(lambda: time.monotonic() > end)
-        assert 3 <= len(agent.talks) <= 20
+        assert executor.time_for(6, lambda: len(agent.talks)) > 4 * LEAST_PAUSE_S
 
 
 def test_defect_3_a_half_open_connection_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +105,7 @@ def test_defect_4_one_hung_call_freezes_everything() -> None:
         before = time.monotonic()
         assert len(executor.driver.pending) == 1 and executor.driver.state()["phase"] == "subscribed"
         executor.driver.update(status("u"), now())
-        assert time.monotonic() - before < 0.5
+        assert time.monotonic() - before < 5
         # and `running` sees to it that stop takes no time
 
 
@@ -155,7 +162,6 @@ def test_defect_8_it_can_be_imported_in_a_thread_and_touches_no_signals() -> Non
 
 def test_defect_9_unacknowledged_updates_are_always_empty(tmp_path: Path) -> None:
     """pymesos: what is said while the agent restarts is lost, and the SUBSCRIBE never holds anything."""
-    port = free_port()
     got: list[str] = []
     subscribes: list[list[str]] = []
 
@@ -171,7 +177,7 @@ def test_defect_9_unacknowledged_updates_are_always_empty(tmp_path: Path) -> Non
             got.append(call["update"]["status"]["state"])
             talk.send(ACCEPTED)
 
-    with running(port, journal=tmp_path / "j") as executor:
+    with held_port() as port, running(port, journal=tmp_path / "j") as executor:
         with serving(script, port=port):
             executor.until_told("subscribed")
             executor.driver.update(status("t"), now())
@@ -188,23 +194,25 @@ def test_defect_10_checkpoint_0_is_no_checkpoint() -> None:
     """pymesos: bool('0')."""
     for word, wanted in (("1", True), ("0", False), ("", False), ("true", False)):
         assert ExecutorEnvironment.read(REAL | {"MESOS_CHECKPOINT": word}).checkpoint is wanted
-    with running(free_port(), ExecutorOptions(first_s=0.5), checkpoint=False) as executor:
+    with held_port() as port, running(port, ExecutorOptions(first_s=0.5), checkpoint=False) as executor:
         assert "the agent is away for 0.5 s" in executor.until_told("shutdown")[0]
 
 
 def test_defect_10_the_recovery_timeout_is_kept() -> None:
     """pymesos: orphaned executors for 24 h."""
-    with running(free_port(), recovery_timeout_s=0.5) as executor:
-        before = time.monotonic()
+    with held_port() as port, running(port, recovery_timeout_s=0.5) as executor:
         assert executor.until_told("shutdown")[0].startswith("the agent is away for 0.5 s (cannot connect")
-        assert time.monotonic() - before < 5
 
 
 def test_defect_10_the_subscription_back_off_is_kept() -> None:
-    with running(free_port(), subscription_backoff_max_s=0.1) as executor:
-        end = time.monotonic() + 1.0
-        executor.until(lambda: time.monotonic() > end)
-        assert 6 <= executor.driver.state()["attempts"] <= 25
+    stage = Stage(env=environment(subscription_backoff_max_s=0.1)).start().subscribe()
+    for _ in range(100):
+        before = len(stage.link.subscribes)
+        stage.lose()
+        stage.loop.advance(0.1 * FLOOR - 0.001)
+        assert len(stage.link.subscribes) == before
+        stage.loop.advance(0.1 - 0.1 * FLOOR + 0.002)
+        assert len(stage.link.subscribes) == before + 1
 
 
 def test_defect_10_the_token_is_sent_and_erased() -> None:

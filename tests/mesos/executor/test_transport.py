@@ -18,8 +18,6 @@ from tests.mesos.executor.agents import ACCEPTED, HELLO, OK, Talk, running, serv
 from tests.mesos.executor.puppets import status
 from thermos.clock import now
 
-HASTY = ExecutorOptions(attempt_s=1.0)
-
 
 class Listening:
     """A good agent that keeps what it hears."""
@@ -42,7 +40,7 @@ class Listening:
 
 
 def converse(script: Listening, port: int, **more: Any) -> None:
-    with running(port, HASTY, **more) as executor:
+    with running(port, **more) as executor:
         executor.until_told("subscribed")
         executor.driver.update(status("t", TaskState.FINISHED), now())
         executor.until(lambda: len(script.heard) == 2)
@@ -87,25 +85,23 @@ def test_a_unix_socket_with_a_long_path(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_unix_socket_that_is_not_there(tmp_path: Path) -> None:
-    with running(5051, HASTY, domain_socket=str(tmp_path / "absent" / "s")) as executor:
+    with running(5051, domain_socket=str(tmp_path / "absent" / "s")) as executor:
         assert executor.until_told("problem")[0] == f"cannot connect to {tmp_path}/absent/s: No such file or directory"
 
 
 def test_ipv6() -> None:
     script = Listening()
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as probe:
-        port = probe.getsockname()[1]
 
     def wrap(listener: socket.socket) -> socket.socket:
         listener.close()
-        return socket.create_server(("::1", port), family=socket.AF_INET6)
+        return socket.create_server(("::1", 0), family=socket.AF_INET6)
 
-    with serving(script, wrap=wrap):
-        converse(script, port, agent_endpoint=f"[::1]:{port}")
+    with serving(script, wrap=wrap) as agent:
+        converse(script, agent.port, agent_endpoint=f"[::1]:{agent.port}")
 
 
 def test_a_name_that_nobody_knows() -> None:
-    with running(1, HASTY, agent_endpoint="no-such-host.invalid:5051") as executor:
+    with running(1, ExecutorOptions(attempt_s=1.0), agent_endpoint="no-such-host.invalid:5051") as executor:
         assert executor.until_told("problem")[0].startswith("cannot connect to no-such-host.invalid:5051: ")
 
 
@@ -160,7 +156,7 @@ def test_tls_with_a_certificate_of_the_executor(authority: Path) -> None:
 
 def test_an_agent_that_nobody_vouches_for_gets_no_token(authority: Path) -> None:
     script = Listening()
-    with serving(script, wrap=tls_server(authority)) as agent, running(agent.port, HASTY, tls=Tls()) as executor:
+    with serving(script, wrap=tls_server(authority)) as agent, running(agent.port, tls=Tls()) as executor:
         assert "certificate verify failed" in executor.until_told("problem")[0]
         assert script.heard == []
 
@@ -170,7 +166,7 @@ def test_an_agent_with_somebody_elses_name_gets_no_token(authority: Path) -> Non
     tls = Tls(ca_file=str(authority / "ca.pem"))
     with serving(script, wrap=tls_server(authority)) as agent:
         name = f"localhost:{agent.port}"
-        with running(agent.port, HASTY, tls=tls, agent_endpoint=name) as executor:
+        with running(agent.port, tls=tls, agent_endpoint=name) as executor:
             assert "certificate verify failed" in executor.until_told("problem")[0]
             assert script.heard == []
 
@@ -186,7 +182,7 @@ def test_certificates_that_can_not_be_read_are_a_refusal(tmp_path: Path) -> None
     for name in ("absent", "bad"):
         tls = Tls(ca_file=str(tmp_path / name))
         script = Listening()
-        with serving(script) as agent, running(agent.port, HASTY, tls=tls) as executor:
+        with serving(script) as agent, running(agent.port, tls=tls) as executor:
             assert executor.until_told("shutdown")[0].startswith(f"cannot use the certificates {tmp_path / name}: ")
 
 

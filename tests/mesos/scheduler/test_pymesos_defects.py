@@ -185,7 +185,7 @@ async def test_4_stop_is_quick_however_many_calls_hang() -> None:
         await driven.driver.stop()
         await asyncio.shield(driven.task)
         failed = await asyncio.gather(*calls, return_exceptions=True)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8  # a call has 10 s
         assert all(isinstance(error, CallFailed | NotSubscribed) for error in failed)
         assert len(fake.all("REVIVE")) == 4  # bounded, and none was sent after the stop
     assert "TEARDOWN" not in fake.kinds()

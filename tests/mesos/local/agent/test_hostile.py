@@ -129,7 +129,10 @@ def test_noise_is_refused(tmp_path: Path, noise: bytes) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
             writer.write(noise)
             writer.write_eof()
-            answer = await reader.read(100)
+            try:
+                answer = await reader.read(100)
+            except ConnectionError:
+                answer = b""  # it had enough before it had all
             assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
             await leave(writer)
             assert (await live.request("GET", "/health"))[0] == 200

@@ -126,11 +126,10 @@ def test_a_real_executor_from_launch_to_shutdown(tmp_path: Path) -> None:
 def test_the_environment_is_that_of_a_real_agent(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Live(tmp_path) as live:
-            live.run("t1", command="env -0 > environ; exec sleep 1000")
+            live.run("t1", command="env -0 > environ.new; mv environ.new environ; exec sleep 1000")
             found = await live.until(lambda: list(tmp_path.glob("slaves/*/frameworks/*/executors/ex/runs/*")) or None)
             real = next(path for path in found if not path.is_symlink())
-            while not (real / "environ").exists() or not (real / "environ").read_bytes():
-                await asyncio.sleep(0.02)
+            await live.until((real / "environ").exists)
             text = (real / "environ").read_text()
             environ = dict(line.split("=", 1) for line in text.split("\0") if line)
             names = {

@@ -99,7 +99,7 @@ class Framework:
         assert (await self.call("ACKNOWLEDGE", acknowledge=payload)).status == 202
 
     async def offer(self, agent: int | None = None) -> dict[str, Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while True:
                 for offer in self.offers:
                     if agent is None or offer["hostname"] == f"agent{agent}":
@@ -134,7 +134,7 @@ class Framework:
     async def kill(self, name: str) -> None:
         assert (await self.call("KILL", kill={"task_id": val(name)})).status == 202
 
-    async def status(self, name: str, state: str, patience_s: float = 20) -> dict[str, Any]:
+    async def status(self, name: str, state: str, patience_s: float = 40) -> dict[str, Any]:
         """The first one of this task and state that was not taken yet."""
         async with asyncio.timeout(patience_s):
             while True:
@@ -145,7 +145,7 @@ class Framework:
                 await self.pump()
 
     async def end(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not self.ended:
                 await self.pump()
 

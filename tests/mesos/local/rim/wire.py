@@ -38,7 +38,7 @@ class Open:
     records: RecordReader = field(default_factory=RecordReader)
     events: list[dict[str, Any]] = field(default_factory=list)
 
-    async def next(self, kind: str, patience_s: float = 20.0) -> dict[str, Any]:
+    async def next(self, kind: str, patience_s: float = 40.0) -> dict[str, Any]:
         """The next event of this kind; others are kept in `events`."""
         at = 0
         async with asyncio.timeout(patience_s):
@@ -64,7 +64,7 @@ class Open:
         self.events += [json.loads(record) for record in self.records.feed(data)]
         return True
 
-    async def end(self, patience_s: float = 20.0) -> None:
+    async def end(self, patience_s: float = 40.0) -> None:
         """Wait until the other end closes."""
         async with asyncio.timeout(patience_s):
             while await self.read():
@@ -114,7 +114,7 @@ async def ask(
     return Answer(opened.status, opened.headers, data)
 
 
-async def until(condition: Any, patience_s: float = 20.0, what: str = "condition") -> Any:
+async def until(condition: Any, patience_s: float = 40.0, what: str = "condition") -> Any:
     """Whatever true thing `condition` gives, asked again and again; it may be a coroutine function."""
     try:
         async with asyncio.timeout(patience_s):
