@@ -32,8 +32,12 @@ class Watch:
         assert self._fd >= 0, os.strerror(ctypes.get_errno())
 
     def _add(self, path: Path) -> None:
-        while _LIBC.inotify_add_watch(self._fd, os.fsencode(path), _CHANGES) < 0:
-            path = path.parent
+        if not self._watches(path):
+            self._add(path.parent)
+            self._watches(path)  # it may have come before its parent was watched
+
+    def _watches(self, path: Path) -> bool:
+        return int(_LIBC.inotify_add_watch(self._fd, os.fsencode(path), _CHANGES)) >= 0
 
     def until(
         self, look: Callable[[], Found | None], what: str, paths: Iterable[Path], end: int | None = None
