@@ -13,7 +13,7 @@ from mesos.core.messages import Offer, TaskID, scalar
 
 from .harness import FakeFramework, World, task
 
-SMALL, LARGE = 300, 3000
+SMALL, LARGE = 150, 1500
 
 
 def calls_of(action: Callable[[], object]) -> int:
