@@ -89,6 +89,7 @@ PAGES = (
     ("/cluster?num=100", 4.0),
     ("/cluster?num=100&q=rack:r", 6.0),
     ("/scheduler", 8.0),
+    ("/scheduler?q=job4", 8.0),
     ("/pending", 3.0),
     (f"{UPDATE}?num=100", 8.0),
 )
