@@ -151,10 +151,11 @@ def _serve(teardown_framework: bool, yes: bool, restore_backup: Path | None, **g
     if teardown_framework:
         _tear_down(settings, confirmed=yes)
         return
+    raise_file_limit()
+    store = open_store(settings)
     if settings.users is None:
         _tell_who_may(settings.flags)
-    raise_file_limit()
-    asyncio.run(serve(settings, open_store(settings)))
+    asyncio.run(serve(settings, store))
 
 
 def _tell_who_may(flags: Flags) -> None:

@@ -115,11 +115,11 @@ def test_it_serves_and_stops_cleanly_without_a_master(tmp_path: Path, signum: si
 
 def test_a_second_one_on_the_same_store_is_refused(tmp_path: Path) -> None:
     with running(f"--store={tmp_path}") as (child, _):
-        code, line = complaint(*GIVEN, f"--store={tmp_path}")
-        assert code == 6
-        assert line == (
-            f"aurora_scheduler: cannot use {tmp_path}: another scheduler (pid {child.pid}) uses it; stop that one first"
-        )
+        command = [*SCHEDULER, *GIVEN, f"--store={tmp_path}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        who = f"another scheduler (pid {child.pid}) uses it; stop that one first"
+        assert (done.returncode, done.stdout) == (6, "")
+        assert done.stderr == f"aurora_scheduler: cannot use {tmp_path}: {who}\n", "one line"
 
 
 def test_a_damaged_store_is_not_touched(tmp_path: Path) -> None:
@@ -235,13 +235,18 @@ def test_users_are_read_anew_and_may_end_it(tmp_path: Path) -> None:
     ],
 )
 def test_without_users_it_says_who_may_change_everything(
-    ip: str, level: str, who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ip: str, level: str, who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["aurora_scheduler", *GIVEN, f"--ip={ip}", "--store=/dev/null/x"])
-    with pytest.raises(SystemExit):
+    async def serve(settings: object, store: Store) -> None:
+        await store.close()
+
+    monkeypatch.setattr("scheduler.main.serve", serve)
+    monkeypatch.setattr(sys, "argv", ["aurora_scheduler", *GIVEN, f"--ip={ip}", f"--store={tmp_path}"])
+    with pytest.raises(SystemExit) as ended:
         main()
     line = f"{who} may change everything; see --http_authentication_mechanism"
-    assert [(record.levelname, record.message) for record in caplog.records] == [(level, line)]
+    assert (ended.value.code, caplog.record_tuples[-1][2]) == (0, line)
+    assert caplog.records[-1].levelname == level
 
 
 @pytest.mark.parametrize("is_journal", [False, True])
@@ -254,7 +259,6 @@ def test_lines_have_their_moment_unless_the_journal_has_it(is_journal: bool, tmp
         done = subprocess.run(command, stderr=file, env=environment, timeout=PATIENCE, check=False)
     assert done.returncode == 1
     moment = "" if is_journal else r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} "
-    first, second, last = log.read_text().splitlines()
+    first, last = log.read_text().splitlines()
     assert re.fullmatch(rf"aurora_scheduler: {moment}warning: ignored: --mesos_driver \(.*\)", first)
-    assert re.fullmatch(rf"aurora_scheduler: {moment}everybody on this machine may change .*", second)
     assert last.startswith("aurora_scheduler: cannot ")
