@@ -27,13 +27,13 @@ NEW = JobKey(role="www", environment="test", name="fresh")
 UPDATE = f"/scheduler/{WEB}/update/00000001-0000-4000-8000-000000000000"
 
 PAGES = (
-    "/scheduler", "/scheduler/www", f"/scheduler/{WEB}", f"/scheduler/{WEB}?tab=completed", f"/scheduler/{BIG}",
-    f"/scheduler/{BIG}/config", f"/scheduler/{WEB}/2", f"/scheduler/{STUCK}/0", "/updates", UPDATE,
+    "/scheduler", "/scheduler?q=e", "/scheduler/www", f"/scheduler/{WEB}", f"/scheduler/{WEB}?tab=completed",
+    f"/scheduler/{BIG}", f"/scheduler/{BIG}/config", f"/scheduler/{WEB}/2", f"/scheduler/{STUCK}/0", "/updates", UPDATE,
     f"/scheduler/{BIG}/update/active", "/pending", "/cluster", "/quota", "/scheduler/none",
 )  # fmt: skip
 
 #: Pages that are made of the same as others.
-ALIKE = {"/scheduler/www", f"/scheduler/{WEB}?tab=completed", f"/scheduler/{BIG}", f"/scheduler/{BIG}/update/active"}
+ALIKE = {"/scheduler/www", f"/scheduler/{WEB}?tab=completed", f"/scheduler/{BIG}/update/active"}
 
 
 def connected(page: Page) -> None:

@@ -290,6 +290,19 @@ def test_a_job_of_which_only_an_update_is_known_has_pages() -> None:
     run(test)
 
 
+def test_many_environments_are_not_all_named() -> None:
+    async def test() -> None:
+        async with serving() as s:
+            for number in range(13):
+                await create(s, config(structs.replace(WEB, environment=f"staging{number:02}")), 1)
+            page = await html(s, "/scheduler/www")
+            assert "and 1 more; search for them" in text_of(page)
+            assert "/scheduler/www/staging11/webserver" in addresses(page)
+            assert "1 match" in text_of(await html(s, "/scheduler/www?q=staging12"))
+
+    run(test)
+
+
 def test_jobs_of_all_roles_are_searched() -> None:
     async def test() -> None:
         async with serving() as s:
