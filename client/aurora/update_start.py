@@ -64,7 +64,8 @@ class Started(Answer, frozen=True):
     "--progress-deadline",
     type=click.IntRange(1, 10**6),
     metavar="SECONDS",
-    help="An instance that does not get on for so long has failed.  [default: it is waited for]",
+    help="An instance that does not get on for so long has failed; an update that gets no pulse for so long is aborted."
+    "  [default: it is waited for]",
 )
 @browser_option
 @click.option("--strict", is_flag=True, help="Has no effect; it is there for old scripts.")

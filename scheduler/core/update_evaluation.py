@@ -200,13 +200,14 @@ class Evaluation:
         return None if config is None else config.sla_policy
 
     def _deadline(self, verdict: Verdict, begun_ms: int) -> int | None:
-        """Until when something has to be heard of it. Watching it run is no stall, and while nobody could be heard it
-        had no chance."""
+        """Until when something has to be heard of it. Watching it run is no stall, and while nobody could be heard, or
+        the update waited for a pulse, it had no chance. A wish gives it new patience."""
         patience, wait = self._settings.progress_deadline_ms, verdict.wait
         if patience <= 0 or (wait is not None and wait.kind is WaitKind.WATCH):
             return None
         heard = 0 if verdict.task is None else last_change_ms(verdict.task)
-        return max(heard, begun_ms, self._progress.changed_ms, self._heard_since_ms) + patience
+        since = max(heard, begun_ms, self._progress.wished_ms, self._heard_since_ms)
+        return since + self._progress.awaited_ms(since) + patience
 
     def _stalled(self, instance: int, verdict: Verdict) -> str:
         assert verdict.wait is not None

@@ -33,7 +33,7 @@ def step(progress: Progress, look: Look, last_pulse_ms: int, now_ms: int, heard_
     blocked = is_blocked(progress, last_pulse_ms, now_ms)
     if status in AWAITING_PULSE:
         if blocked:
-            return UpdateDecision(waits_for=(waiting(Wait(WaitKind.PULSE, progress.changed_ms)),))
+            return _without_pulse(progress, now_ms, heard_since_ms)
         return UpdateDecision(event=JobUpdateEvent(status=rolling_of(status), timestamp_ms=now_ms))
     if blocked:
         event = JobUpdateEvent(status=awaiting_of(status), timestamp_ms=now_ms, message=PULSES_STOPPED)
@@ -43,6 +43,17 @@ def step(progress: Progress, look: Look, last_pulse_ms: int, now_ms: int, heard_
     if until is None or decision.event is not None:
         return decision
     return _woken_by(decision, until)
+
+
+def _without_pulse(progress: Progress, now_ms: int, heard_since_ms: int) -> UpdateDecision:
+    """It waits; with a deadline not for ever. It ends where it is: the way back would want pulses, too."""
+    patience = progress.update.instructions.settings.progress_deadline_ms
+    until = max(progress.changed_ms, heard_since_ms) + patience
+    if patience > 0 and now_ms >= until:
+        words = f"No pulse for {patience // 1000} s."
+        return UpdateDecision(event=JobUpdateEvent(status=JobUpdateStatus.ABORTED, timestamp_ms=now_ms, message=words))
+    waits = (waiting(Wait(WaitKind.PULSE, progress.changed_ms)),)
+    return UpdateDecision(waits_for=waits, wake_at_ms=until if patience > 0 else None)
 
 
 def _woken_by(decision: UpdateDecision, at_ms: int) -> UpdateDecision:

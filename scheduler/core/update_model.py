@@ -99,7 +99,8 @@ class UpdateStrategy(Wire, frozen=True):
 class JobUpdateSettings(Wire, frozen=True):
     """`update_group_size` and `wait_for_batch_completion` are the old way to say a strategy.
 
-    `progress_deadline_ms`: an instance of which nothing was heard for so long fails the update; 0: it is waited for.
+    `progress_deadline_ms`: an instance of which nothing was heard for so long fails the update, and it is aborted when
+    there was no pulse for so long; 0: it is waited for.
     """
 
     update_group_size: int = 1

@@ -22,7 +22,7 @@ from scheduler.core.update_model import (
     JobUpdateEvent,
     JobUpdateStatus,
 )
-from scheduler.core.update_states import is_backward
+from scheduler.core.update_states import AWAITING_PULSE, is_backward
 from scheduler.core.update_strategy import Walk, walk_of
 from thermos.errors import Bug
 
@@ -101,8 +101,10 @@ class Progress:
         self.went_back = is_backward(self.status)
         self.created_ms = update.summary.state.created_timestamp_ms
         self.changed_ms = self.created_ms  # its status did
+        self.wished_ms = self.created_ms  # by a person, that it changes
         self.last_event_ms = self.created_ms
         self.auto_pauses = 0
+        self._awaited: list[tuple[int, int]] = []  # when it waited for pulses, since somebody's last wish
         self._events = 0
         self._instance_events = 0
 
@@ -115,6 +117,16 @@ class Progress:
         """It was in the works on the way forward."""
         return instance in self.forward.begun or instance in self.forward.ended
 
+    def awaited_ms(self, since_ms: int) -> int:
+        """So much of the time since then it waited for pulses, without anybody having wished something meanwhile. Not
+        counted is the wait in which it is."""
+        waited = 0
+        for begun, ended in reversed(self._awaited):
+            if ended <= since_ms:
+                break
+            waited += ended - max(begun, since_ms)
+        return waited
+
     def catch_up(self, events: Sequence[JobUpdateEvent], instance_events: Sequence[JobInstanceUpdateEvent]) -> None:
         """Both lists from their beginning; only what is new in them is folded. After a commit that failed a new
         `Progress` has to be made: what was folded can't be taken back. Raises Bug for an instance of somebody else."""
@@ -122,6 +134,11 @@ class Progress:
             if self._events == 0:
                 self.created_ms = event.timestamp_ms
             self._events += 1
+            if self.status in AWAITING_PULSE:
+                self._awaited.append((self.changed_ms, event.timestamp_ms))
+            if event.user is not None:
+                self.wished_ms = event.timestamp_ms
+                self._awaited.clear()
             self.auto_pauses += is_auto_pause(event)
             self.status = event.status
             self.went_back |= is_backward(event.status)

@@ -463,6 +463,57 @@ def test_it_begins_with_the_first_pulse_and_stops_without_further_ones() -> None
     assert driver.status is U.ROLL_FORWARD_AWAITING_PULSE
 
 
+def test_with_a_deadline_nobody_waits_for_a_pulse_for_ever() -> None:
+    base = structs.replace(PULSED, progress_deadline_ms=90_000)
+    driver = Driver(job_of(2), NEW, 2, settings_of(queue=1, base=base))
+    driver.settle()
+    begun = driver.world.now_ms
+    assert (driver.status, driver.decision.wake_at_ms) == (U.ROLL_FORWARD_AWAITING_PULSE, begun + 90_000)
+    driver.world.now_ms += 89_999
+    driver.pulse()
+    assert driver.status is U.ROLLING_FORWARD
+    driver.world.agenda.clear()
+    driver.run(until=lambda: driver.status is U.ROLL_FORWARD_AWAITING_PULSE)
+    blocked = driver.world.now_ms
+    driver.run()
+    assert driver.told()[-1] == ("ABORTED", "No pulse for 90 s.")
+    assert driver.world.now_ms == blocked + 90_000
+
+
+def test_a_person_may_pause_what_waits_for_a_pulse() -> None:
+    base = structs.replace(PULSED, progress_deadline_ms=90_000)
+    driver = Driver(job_of(2), NEW, 2, settings_of(queue=1, base=base))
+    driver.settle()
+    driver.wish(Wish.PAUSE)
+    driver.world.now_ms += 3_600_000
+    driver.settle()
+    assert (driver.status, driver.decision.wake_at_ms) == (U.ROLL_FORWARD_PAUSED, None)
+    driver.wish(Wish.RESUME)
+    assert driver.status is U.ROLL_FORWARD_AWAITING_PULSE
+    assert driver.decision.wake_at_ms == driver.world.now_ms + 90_000
+
+
+def test_pulses_that_come_too_rarely_renew_no_patience() -> None:
+    """60 s of each 80 it rolls; of these 150 without progress are too many."""
+    world = job_of(1)
+    world.stuck = {0}
+    base = structs.replace(PULSED, progress_deadline_ms=150_000, rollback_on_failure=False)
+    driver = Driver(world, NEW, 1, settings_of(queue=1, base=base))
+    driver.pulse()
+    driver.run(until=lambda: kinds(driver.decision) == [(0, WaitKind.PLACEMENT)])
+    since = driver.decision.waits_for[0].since_ms
+    begun = driver.last_pulse_ms
+    while driver.status is not U.FAILED:
+        driver.run(until=lambda: driver.status is not U.ROLLING_FORWARD)
+        if driver.status is U.ROLL_FORWARD_AWAITING_PULSE:
+            world.now_ms = driver.last_pulse_ms + 80_000
+            driver.pulse()
+    assert world.now_ms == since + 150_000 + 2 * 20_000
+    text = "Latest failure: instance 0 made no progress for 150 s: no host was found for it yet."
+    assert driver.told()[-1][1] == text
+    assert driver.last_pulse_ms == begun + 160_000
+
+
 def test_after_a_restart_the_last_event_counts_as_a_pulse() -> None:
     driver = Driver(job_of(2), NEW, 2, settings_of(queue=1, base=PULSED))
     assert pulse_after_restart(driver.progress) == 0

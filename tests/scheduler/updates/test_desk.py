@@ -237,6 +237,22 @@ def test_pulses_stop() -> None:
     assert job.entry(key).events[-1].timestamp_ms - job.entry(key).events[-2].timestamp_ms in range(60_000, 60_010)
 
 
+def test_nobody_waits_for_pulses_for_ever() -> None:
+    """Not for those of a time in which the scheduler was down, though."""
+    job = Updated(1)
+    key = job.start(count=1, settings=batches(block_if_no_pulses_after_ms=60_000, progress_deadline_ms=90_000))
+    job.work(80)
+    job.world.disconnect()
+    job.world.restart()
+    job.world.subscribe(again=True)
+    back_ms = job.world.now.wall * 1000
+    job.work(80)
+    assert job.waits(key) == ["no pulse came from the service that watches it"]
+    job.work(20)
+    assert job.told(key)[-1] == ("ABORTED", "No pulse for 90 s.")
+    assert 90_000 <= job.entry(key).events[-1].timestamp_ms - back_ms < 93_000
+
+
 def test_a_progress_deadline() -> None:
     job = Updated(1, agents=1)
     wanted = structs.replace(new(), resources=tuple(r for r in new().resources if r.num_cpus is None))
