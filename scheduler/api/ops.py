@@ -12,18 +12,20 @@ import ipaddress
 import logging
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from scheduler.api import gate
 from scheduler.api.asked import LOOP, SETTINGS, Asked
 from scheduler.api.problems import ApiProblem, ErrorCode
 from scheduler.api.requests import REQUESTS
-from scheduler.api.routes import of_admin
+from scheduler.api.routes import JSON, of_admin
 from scheduler.api.settings import Ending
 from scheduler.lifecycle import LifecycleState
 from scheduler.metrics import families
 from scheduler.service.context import Told
 from scheduler.variables import variables
+from web.answers import to_json
 from web.prometheus import CONTENT_TYPE, render_metrics
 
 #: The finished OpenAPI document.
@@ -63,9 +65,12 @@ async def vars_text(request: web.Request, user: str) -> web.Response:
     return web.Response(text="".join(f"{name} {value}\n" for name, value in sorted(known.items())))
 
 
-def vars_json(asked: Asked) -> dict[str, int | float | str]:
-    app = asked.request.app
-    return dict(sorted(variables(asked.loop, app[REQUESTS], asked.settings.started_at).items()))
+async def vars_json(request: web.Request, user: str) -> web.Response:
+    known = variables(request.app[LOOP], request.app[REQUESTS], request.app[SETTINGS].started_at)
+    body = to_json(dict(sorted(known.items())))
+    if "pretty" in request.query:
+        body = msgspec.json.format(body, indent=2)
+    return web.Response(body=body, content_type=JSON)
 
 
 def openapi(asked: Asked) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from scheduler.api import cluster, events, jobs, old, ops, tasks, updates
 from scheduler.api.problems import ErrorCode
-from scheduler.api.routes import HTML, SSE, TEXT, Permit, Query, Route, Way, flag, number, of_admin, of_job, word
+from scheduler.api.routes import HTML, JSON, SSE, TEXT, Permit, Query, Route, Way, flag, number, of_admin, of_job, word
 from scheduler.api.settings import Ending
 from scheduler.core.model import JobConfiguration
 from scheduler.core.states import ScheduleStatus
@@ -188,7 +188,10 @@ ROUTES: tuple[Route, ...] = (
     _raw("/leaderhealth", ops.leader_health, "OK, while this scheduler leads.", TEXT, open=True, failure=502),
     _raw("/metrics", ops.metrics, "For Prometheus.", TEXT),
     _raw("/vars", ops.vars_text, "What is counted, under the original's names.", TEXT),
-    _read("/vars.json", ops.vars_json, "The same as JSON."),
+    _raw(
+        "/vars.json", ops.vars_json, "The same as JSON.", JSON,
+        query=(word("pretty", "Whatever its value: with a line for each."),),
+    ),
     _read("/services", ops.services, "What the scheduler consists of.", list[ops.PartState]),
     _read("/pendingtasks", old.pending_tasks, "Groups of tasks that wait.", list[waiting_queries.PendingGroup]),
     _read("/offers", old.offers, "Offers at hand, as Mesos has them.", list[Any]),

@@ -190,7 +190,10 @@ def test_the_originals_addresses() -> None:
             assert "there is no metric" in await s.refused("GET", "/utilization/x", status=404, code="NOT_FOUND")
             parts = {part["name"]: part["state"] for part in await s.get("/services")}
             assert parts == {"loop": "RUNNING", "mesos": "RUNNING", "store": "RUNNING"}
-            assert (await s.get("/vars.json?pretty=1"))["task_store_PENDING"] == 1
+            for query in ("", "?pretty", "?pretty=1"):
+                told = await (await s.ask("GET", f"/vars.json{query}")).text()
+                assert json.loads(told)["task_store_PENDING"] == 1
+                assert ('\n  "task_store_PENDING": 1,\n' in told) is bool(query)
 
     run(test)
 
