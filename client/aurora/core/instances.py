@@ -60,19 +60,23 @@ class Instances:
         return any(seen.status in WAITING for seen in self._seen.values())
 
     def look(self, tasks: Iterable[Task], reasons: Mapping[str, str]) -> None:
-        """All tasks of the job; what is not among them is deleted, or was pruned after it had ended."""
+        """All tasks of the job; what is not among them is deleted, or was pruned after it had ended. Who came before a
+        deleted task does not take its place again."""
         found: dict[int, Seen] = {}
+        there: set[str] = set()
         for task in tasks:
             seen = _seen(task, reasons.get(task.id, ""))
+            there.add(seen.task_id)
             old = found.get(seen.instance)
             if self._matters(seen.instance) and (old is None or _is_newer(seen, old)):
                 found[seen.instance] = seen
         gone = {
             number: replace(seen, status=DELETED, message="", reason="")
             for number, seen in self._seen.items()
-            if number not in found and seen.is_active
+            if seen.task_id not in there and (seen.is_active or seen.status == DELETED)
+            if number not in found or _came_before(found[number], seen)
         }
-        for seen in [*gone.values(), *(found[number] for number in sorted(found))]:
+        for seen in [*gone.values(), *(found[number] for number in sorted(found) if number not in gone)]:
             self._set(seen)
 
     def event(self, seen: Seen) -> bool:
@@ -140,3 +144,8 @@ def _is_newer(seen: Seen, old: Seen) -> bool:
     if seen.is_active != old.is_active:
         return seen.is_active
     return seen.since_ms >= old.since_ms
+
+
+def _came_before(seen: Seen, deleted: Seen) -> bool:
+    """It had ended when the other one was last heard of."""
+    return not seen.is_active and seen.since_ms <= deleted.since_ms

@@ -89,6 +89,20 @@ def test_what_is_deleted() -> None:
     assert [seen.status for seen in instances.known.values()] == ["DELETED", "FINISHED", "DELETED"]
 
 
+def test_who_came_before_a_deleted_task_does_not_take_its_place() -> None:
+    instances = Instances()
+    before = task(0, "a", "FAILED", 5)
+    instances.look([before, task(0, "b", "THROTTLED", 5)], {})
+    for _ in range(2):
+        instances.look([before], {})
+        assert statuses(instances) == {0: ("b", "DELETED")}
+    assert [seen.status for seen in instances.take_changes()] == ["THROTTLED", "DELETED"]
+    instances.look([before, task(0, "c", "PENDING", 5)], {})
+    assert statuses(instances) == {0: ("c", "PENDING")}, "in the same millisecond"
+    instances.look([task(0, "d", "FAILED", 9)], {})
+    assert statuses(instances) == {0: ("d", "FAILED")}, "one that began and ended while nobody looked"
+
+
 def test_only_some_matter() -> None:
     instances = Instances([1])
     instances.look([task(0, "a", "RUNNING"), task(1, "b", "RUNNING")], {})
