@@ -287,7 +287,7 @@ def test_a_hanging_command_leads_to_unhealthy_and_leaves_nothing(sandbox: Path, 
 
 def test_stop_ends_the_command_at_once(sandbox: Path, out: int) -> None:
     loop = PlainLoop(look_at_clock)
-    workers = Workers(loop)
+    workers = Workers(loop, size=1)
     probe = ShellProbe("echo $$ > out; sleep 1000", 600.0, ProbeContext(sandbox, {"PATH": PATH}))
     checker = HealthChecker(HealthLimits(), probe, loop, workers, lambda *said: None, snooze=sandbox / "none")
     checker.start(look_at_clock())
@@ -295,6 +295,6 @@ def test_stop_ends_the_command_at_once(sandbox: Path, out: int) -> None:
     assert is_alive(pid)
     checker.stop(look_at_clock())
     wait_gone([pid])
-    workers.submit(lambda: None, lambda outcome, now: loop.stop())  # after the check, in the same thread or beside it
+    workers.submit(lambda: None, lambda outcome, now: loop.stop())  # after the check: there is one thread
     loop.run()
     loop.close()
