@@ -15,6 +15,7 @@ from scheduler.ui import links
 from scheduler.ui.core.views import ErrorView, View
 from scheduler.ui.kept import KeptPages
 from scheduler.ui.render import render
+from scheduler.ui.stream import STREAMS
 from web.answers import titles
 from web.asking import Problem, flag, shorten
 from web.assets import ASSETS
@@ -44,10 +45,11 @@ def page(make: Callable[[Asked], View]) -> RawHandler:
 
         if len(address) > LONGEST_ADDRESS:
             return _html(show(look()))
-        shown = request.app[KEPT].get(address, loop.events, _wish_of(request), look, show)
+        shown = request.app[KEPT].get(address, loop.events, _wish_of(request), look, show, at_every_word=fragment)
         response = _html(shown.html)
-        if shown.fresh_in_s > 0:
-            response.headers[hdrs.RETRY_AFTER] = f"{shown.fresh_in_s:.1f}"  # the script understands it
+        if shown.fresh_in_s > 0:  # the script understands it; not before it may hear of something new
+            wait_s = max(shown.fresh_in_s, request.app[STREAMS].pause_s if fragment else 0.0)
+            response.headers[hdrs.RETRY_AFTER] = f"{wait_s:.1f}"
         return response
 
     return handle

@@ -10,11 +10,13 @@
   const past = () => new URLSearchParams(location.search).has("at");
   const quiet = (ms) => new Promise((done) => setTimeout(done, ms));
 
+  let old = 0;
   async function fetchHtml(url) {
     const answer = await fetch(url, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (answer.status === 404) throw new Error("this is gone; the page shows what was last seen");
     const later = Number(answer.headers.get("Retry-After"));
-    if (answer.ok && later > 0) setTimeout(refresh, 1000 * later);  // it is old already
+    clearTimeout(old);
+    if (answer.ok && later > 0) old = setTimeout(refresh, 1000 * later);  // it is old already
     if (!answer.ok) throw new Error("the server answers " + answer.status + "; trying again");
     return new DOMParser().parseFromString(await answer.text(), "text/html").body;
   }

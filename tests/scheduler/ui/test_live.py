@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from aiohttp import ClientResponse
@@ -113,7 +114,18 @@ def test_many_pages_hear_less_often() -> None:
 # --- pages that are kept ---------------------------------------------------------------------------------------------
 
 
-def test_a_page_is_made_once_until_something_happens_to_what_it_shows() -> None:
+async def fresh(s: Served, address: str) -> str:
+    """As an open page asks: once more, if what it gets is old."""
+    while True:
+        answer = await s.ask("GET", address, headers=BROWSER)
+        if "Retry-After" not in answer.headers:
+            return await answer.text()
+        await asyncio.sleep(float(answer.headers["Retry-After"]))
+
+
+def test_a_page_is_made_once_until_something_happens_to_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "PAUSE_S", 0.1)
+
     async def test() -> None:
         async with serving() as s:
             await create(s, config(WEB), 2)
@@ -125,7 +137,7 @@ def test_a_page_is_made_once_until_something_happens_to_what_it_shows() -> None:
             assert kept.made <= 2, "anew only if some seconds have passed"
             before = kept.made
             await s.loop.act(lambda turn: s.loop.engine.insert(turn, config(WEB), [2]))
-            assert "0-2" in await (await s.ask("GET", address, headers=BROWSER)).text()
+            assert "0-2" in await fresh(s, address)
             assert kept.made == before + 1
 
     run(test)
@@ -173,6 +185,34 @@ def test_a_slow_page_is_not_made_at_every_word() -> None:
     run(test)
 
 
+def test_what_open_pages_ask_for_is_not_made_at_every_word_either() -> None:
+    """However quick it is. Who opens a page gets what is true."""
+
+    async def test() -> None:
+        async with serving() as s:
+            clock, made = [0.0], {True: 0, False: 0}
+            kept = KeptPages[str](lambda: clock[0], lambda _: 2.0)
+
+            def quick(is_open: bool) -> str:
+                made[is_open] += 1
+                clock[0] += 0.005
+                return "seen"
+
+            def shown(text: str) -> str:
+                clock[0] += 0.005
+                return text
+
+            for _ in range(100):
+                await s.loop.act(lambda turn: s.loop.engine.insert(turn, making.config(), [len(s.tables.tasks)]))
+                for is_open in (True, False):
+                    address = f"/{is_open}"
+                    kept.get(address, s.loop.events, ALL, partial(quick, is_open), shown, at_every_word=is_open)
+            assert made[False] == 100
+            assert clock[0] > 1.0 and 10 <= made[True] <= clock[0] / 0.1 + 1, "a tenth of the time at most"
+
+    run(test)
+
+
 def test_who_gets_an_old_page_is_told_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_pages, "SLOW_S", 0.0)
     monkeypatch.setattr(kept_pages, "SHARE", 1e6)
@@ -186,6 +226,14 @@ def test_who_gets_an_old_page_is_told_when_to_come_again(monkeypatch: pytest.Mon
             second = await s.ask("GET", f"/scheduler/{WEB}")
             assert await second.text() == await first.text()
             assert float(second.headers["Retry-After"]) > 0
+            monkeypatch.setattr(kept_pages, "SHARE", 40)
+            told = []
+            for number in range(2, 30):
+                await s.loop.act(lambda turn, n=number: s.loop.engine.insert(turn, config(WEB), [n]))
+                answer = await s.ask("GET", f"/scheduler/{WEB}?fragment=1")
+                told.append(float(answer.headers.get("Retry-After", 0)))
+            waits = [each for each in told if each]
+            assert waits and min(waits) >= 1.0, "an open page hears of news once a second, and asks no more often"
 
     run(test)
 
