@@ -325,8 +325,8 @@ def test_the_keyboard_is_enough(page: Page, site: Site) -> None:
     page.keyboard.type("www-")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/\?q=www-$"))
-    page.get_by_role("link", name="www-hello", exact=True).focus()
-    page.keyboard.press("Enter")
+    page.wait_for_load_state()  # the address is there before the page is
+    page.get_by_role("link", name="www-hello", exact=True).press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("www-hello")
     stops = []
     for _ in range(60):
