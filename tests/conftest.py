@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell ignores SIGINT for what it starts in the background; what tests start would do so, too."""
-    for signum in (signal.SIGINT, signal.SIGQUIT):
+    """A shell ignores SIGINT for what it starts in the background, nohup SIGHUP; what tests start would do so, too."""
+    for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(signum) is signal.SIG_IGN:
             signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
