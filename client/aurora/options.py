@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -18,12 +18,8 @@ from client.aurora import dispatch
 from client.aurora.context import Context
 from client.aurora.exits import Exit
 from client.aurora.suggest import keys
+from client.click_types import ParamType
 from client.job_keys import FORM, parse_chosen, parse_job_key, parse_one_instance, parse_partial
-
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[Any]
-else:
-    _ParamType = click.ParamType  # not generic before click 8.2
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +35,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-class Parsed(_ParamType):
+class Parsed(ParamType):
     """A value that one of our own parsers reads; its UserError is the message."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,12 +11,8 @@ from client.aurora.context import Context
 from client.aurora.core.update_text import list_entry, list_lines
 from client.aurora.core.updates import ACTIVE, ENDED, STATUS_GROUPS, parse_update
 from client.aurora.options import partial_key_argument, verb_options
+from client.click_types import Choice
 from client.job_keys import PartialKey
-
-if TYPE_CHECKING:
-    _Choice = click.Choice[str]
-else:
-    _Choice = click.Choice  # not generic before click 8.2
 
 EPILOG = """
 \b
@@ -32,7 +28,7 @@ The last changed come first; times are UTC.
 """
 
 
-class StatusWord(_Choice):
+class StatusWord(Choice):
     """In small or in capital letters, where that is not two words: `failed` and `FAILED`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
