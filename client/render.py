@@ -1,30 +1,11 @@
-"""Values become words for people: durations, moments, lists. (How things end: `thermos.words`.) Pure."""
+"""Values become words for people, and columns of a terminal. (Durations, counts, ends: `thermos.core.words`.) Pure."""
 
 from __future__ import annotations
 
 import datetime as dt
 import unicodedata
-from collections.abc import Sequence
 
-
-def duration(seconds: float) -> str:
-    """`0.42 s`, `3.1 s`, `42 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`."""
-    seconds = max(0.0, seconds)
-    if seconds < 0.995:
-        return f"{seconds:.2f} s"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for unit, size, below, smaller in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {unit}" + (f" {rest} {below}" if rest else "")
-    return f"{whole} s"
-
-
-def countdown(seconds: float) -> str:
-    """Whole seconds, never less than 0: what is left of something."""
-    return duration(float(max(0, -int(-seconds // 1)))) if seconds >= 10 else f"{max(0, -int(-seconds // 1))} s"
+from thermos.core.words import duration
 
 
 def running_clock(seconds: float) -> str:
@@ -66,16 +47,6 @@ def size_words(size: float) -> str:
 def cores(rate: float) -> str:
     """CPU seconds per second: `0.00`, `0.53`, `3.1`, `12`."""
     return f"{rate:.2f}" if rate < 9.995 else f"{rate:.0f}"
-
-
-def plural(count: int, noun: str, nouns: str = "") -> str:
-    return f"{count} {noun if count == 1 else nouns or noun + 's'}"
-
-
-def some_of(names: Sequence[str], limit: int = 3) -> str:
-    """`a, b, c and 4 more`."""
-    shown = ", ".join(names[:limit])
-    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
 def width_of(text: str) -> int:

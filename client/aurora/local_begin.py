@@ -17,8 +17,8 @@ from client.aurora.local_place import LOGS, STORE, clear_work_dir, make_work_dir
 from client.aurora.local_plan import CALLED, MESOS, OBSERVER, SCHEDULER, LocalPlan, cluster_entry
 from client.aurora.local_task import last_words, look_at_task, pause, start_task
 from client.exits import complain
-from client.render import plural
 from thermos.clock import now
+from thermos.core.words import plural
 from thermos.errors import ThermosError
 
 #: Seconds until everything must be up; a machine may be busy. Between two looks.

@@ -18,9 +18,10 @@ from client.aurora.local_place import load_plan, pick_cluster
 from client.aurora.local_plan import LocalPlan, check_cluster
 from client.aurora.local_task import pause
 from client.exits import echo_lines
-from client.render import clock_time, plural
+from client.render import clock_time
 from client.thermos.options import output_option
 from thermos.clock import now
+from thermos.core.words import plural
 from thermos.errors import ThermosError
 
 EPILOG = """

@@ -13,9 +13,10 @@ from client.aurora.local_look import Agent, Look, Part, look
 from client.aurora.local_place import load_plan, pick_cluster
 from client.aurora.local_plan import LocalPlan, check_cluster, plan_json
 from client.exits import echo_lines
-from client.render import duration, pad
+from client.render import pad
 from client.thermos.options import output_option
 from thermos.clock import now
+from thermos.core.words import duration
 
 EPILOG = """
 \b

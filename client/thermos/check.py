@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from client.exits import echo_lines
-from client.render import plural
 from client.thermos.options import output_option
 from client.thermos.target import is_json
 from config.check import check
 from config.core.problem import Problem, is_error, render_problem
 from config.loader import LoadedJobs, LoadedTasks, load_jobs, load_tasks
+from thermos.core.words import plural
 from thermos.errors import ConfigError, Exit
 
 EPILOG = """

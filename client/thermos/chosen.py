@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import click
 
 from client.context import search_roots
-from client.render import some_of
 from client.thermos.options import inherited
 from client.thermos.tasks import matcher
+from thermos.core.words import some_of
 from thermos.errors import HostError, ThermosError, UserError
 from thermos.host.kernel import Kernel
 from thermos.monitor.detect import Found, find_tasks

@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 
 from client.exits import echo_lines
-from client.render import duration
 from client.thermos.orders import Orders, orders_path, runner_words, save_orders
 from thermos.clock import now
 from thermos.core.records import Owner
+from thermos.core.words import duration
 from thermos.errors import ConfigError, HostError, NotOwner
 from thermos.host.checkpoint import open_checkpoint
 from thermos.host.keeper import start_keeper

@@ -17,11 +17,12 @@ import click
 
 from client.context import default_root, search_roots, user_name
 from client.exits import complain, echo_lines
-from client.render import date_time, plural, size_words
+from client.render import date_time, size_words
 from client.thermos.options import inherited, output_option, search_options
 from client.thermos.tasks import matcher
 from thermos.clock import now
 from thermos.core.gc import Finished, Policy, Removal, choose_removals
+from thermos.core.words import plural
 from thermos.errors import Exit, HostError, NotOwner
 from thermos.host.checkpoint import open_checkpoint
 from thermos.host.kernel import Kernel

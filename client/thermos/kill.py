@@ -15,7 +15,6 @@ import click
 
 from client.context import search_roots, user_name, usual_roots
 from client.exits import complain, echo_lines
-from client.render import duration
 from client.thermos.minding import check_ours, send_wishes, settings_for
 from client.thermos.options import inherited, search_options
 from client.thermos.suggest import task_ids
@@ -23,6 +22,7 @@ from client.thermos.tasks import KnownTask, matcher, read_tasks
 from thermos.clock import now
 from thermos.core.records import Request
 from thermos.core.states import TaskState
+from thermos.core.words import duration
 from thermos.errors import Exit, HostError, NotOwner, ThermosError, UserError
 from thermos.host.kernel import Kernel
 from thermos.host.loop import Loop

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from client.render import cores, duration, fit, pad, plural, running_clock, size_words, width_of
+from client.render import cores, fit, pad, running_clock, size_words, width_of
 from client.terminal import Segment, StyledLine
-from client.thermos.view import Headline, Mark, Row, View
+from client.thermos.view import Headline, Row, View
 from thermos.clock import Now
+from thermos.core.doing import Doing
 from thermos.core.fold import TaskRecord
 from thermos.core.states import ProcessState, TaskState
 from thermos.core.usage import NO_USAGE, Usage, add
+from thermos.core.words import duration, plural
 
-_SIGNS: dict[Mark, Segment] = {
-    Mark.FAILED: ("✗", "bold red"),
-    Mark.RUNNING: ("●", "green"),
-    Mark.RETRY: ("↻", "yellow"),
-    Mark.READY: ("○", "cyan"),
-    Mark.BLOCKED: ("·", "dim"),
-    Mark.IDLE: ("-", "dim"),
-    Mark.STOPPED: ("■", "dim"),
-    Mark.DONE: ("✓", "green"),
+_SIGNS: dict[Doing, Segment] = {
+    Doing.FAILED: ("✗", "bold red"),
+    Doing.RUNNING: ("●", "green"),
+    Doing.RETRY: ("↻", "yellow"),
+    Doing.READY: ("○", "cyan"),
+    Doing.BLOCKED: ("·", "dim"),
+    Doing.IDLE: ("-", "dim"),
+    Doing.STOPPED: ("■", "dim"),
+    Doing.DONE: ("✓", "green"),
 }
 
 _STATE_STYLES = {
@@ -83,19 +85,19 @@ def _rows(rows: list[Row], hints: dict[str, str], usages: Mapping[str, Usage]) -
 
 
 def _row(row: Row, name: str, width: int, hint: str, usage: Usage) -> StyledLine:
-    sign, style = _SIGNS[row.mark]
-    quiet = "dim" if row.mark in (Mark.BLOCKED, Mark.IDLE, Mark.READY) else ""
+    sign, style = _SIGNS[row.doing]
+    quiet = "dim" if row.doing in (Doing.BLOCKED, Doing.IDLE, Doing.READY) else ""
     line = [(f"  {sign} ", style), (pad(name, width), quiet), (f" {row.state:<8}", quiet or style)]
     if row.run is not None:
-        clock = running_clock if row.mark is Mark.RUNNING else duration
+        clock = running_clock if row.doing is Doing.RUNNING else duration
         took = "" if row.seconds is None else clock(row.seconds)
         line.append((f" run {row.run:<3} {took:>9}", ""))
     if row.pid:
         line.append((f"  pid {row.pid}", "dim"))
-    if usage.procs and row.mark is Mark.RUNNING:
+    if usage.procs and row.doing is Doing.RUNNING:
         line.append((f"  cpu {cores(usage.cpu):>5}  ram {size_words(usage.ram):>7}", ""))
     if row.note:
-        line.append((f"  {row.note}", "red" if row.mark is Mark.FAILED else "yellow"))
-    if hint and (row.mark is Mark.FAILED or row.state == ProcessState.FAILED):
+        line.append((f"  {row.note}", "red" if row.doing is Doing.FAILED else "yellow"))
+    if hint and (row.doing is Doing.FAILED or row.state == ProcessState.FAILED):
         line.append((f" | {fit(hint, 200)}", "dim"))
     return line

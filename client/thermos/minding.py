@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from client.context import user_name
-from client.render import duration
 from client.thermos.orders import Orders, load_orders
 from thermos.clock import now
 from thermos.core.records import Header, Owner
+from thermos.core.words import duration
 from thermos.errors import HostError, NotOwner
 from thermos.host.kernel import Kernel
 from thermos.host.spawn import ImageRoot, Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from client.render import clock_time, countdown, duration, plural, some_of
-from client.thermos.view import failures_note
+from client.render import clock_time
+from thermos.core.doing import failures_note
 from thermos.core.fold import Applied, Run, TaskRecord
 from thermos.core.planner import Standing, standing
 from thermos.core.records import (
@@ -21,6 +21,7 @@ from thermos.core.records import (
     TaskStatus,
 )
 from thermos.core.states import Outcome, ProcessState, TaskState
+from thermos.core.words import countdown, duration, plural, some_of
 from thermos.model import ProcessSpec
 from thermos.words import ending_of
 

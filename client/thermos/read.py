@@ -13,16 +13,17 @@ import click
 import msgspec
 
 from client.exits import echo_lines
-from client.render import date_time, duration, plural
+from client.render import date_time
 from client.thermos.chosen import found_tasks, pick_task
 from client.thermos.options import output_option, search_options
 from client.thermos.suggest import task_ids
 from thermos.core.fold import ProcessRecord, Run, TaskRecord, fold
 from thermos.core.records import AnyRecord, BadLine, CoordinatorRecord, Line, RecordReader
 from thermos.core.states import Outcome
+from thermos.core.words import duration, ending_words, plural
 from thermos.errors import Exit, HostError
 from thermos.host.checkpoint import TORN
-from thermos.words import ending_words, printable, setup_words
+from thermos.words import printable, setup_words
 
 EPILOG = """
 \b

@@ -10,16 +10,16 @@ from typing import Any
 import click
 
 from client.exits import complain, echo_lines
-from client.render import duration, plural
 from client.thermos.chosen import Chosen, NotFound, choose_task, pick_name
 from client.thermos.minding import check_ours, check_under_way, send_wishes
 from client.thermos.options import output_option, search_options
 from client.thermos.suggest import process_names, task_ids
 from client.thermos.tasks import KnownTask, plan_of
-from client.thermos.view import Mark
 from thermos.clock import now
+from thermos.core.doing import Doing
 from thermos.core.fold import Run, TaskRecord
 from thermos.core.states import ProcessState, TaskState
+from thermos.core.words import duration, plural
 from thermos.errors import Exit, HostError, ThermosError
 from thermos.host.kernel import Kernel
 from thermos.model import TaskSpec
@@ -113,8 +113,8 @@ def _check(chosen: Chosen, kernel: Kernel) -> TaskSpec:
 def _names(chosen: Chosen, spec: TaskSpec, words: Sequence[str], *, everything: bool) -> list[str]:
     """The processes that are meant; all of them can be restarted. Raises NotFound."""
     plan = plan_of(KnownTask(chosen.found, chosen.view))
-    marks = {row.process: row.mark for row in plan[1].rows(chosen.view.task, now())} if plan else {}
-    possible = [p.name for p in spec.processes if marks.get(p.name) in (Mark.RUNNING, Mark.RETRY)]
+    doings = {row.process: row.doing for row in plan[1].rows(chosen.view.task, now())} if plan else {}
+    possible = [p.name for p in spec.processes if doings.get(p.name) in (Doing.RUNNING, Doing.RETRY)]
     if everything:
         if not possible:
             raise NotFound(f"No process of task {chosen.found.task_id} can be restarted now")
@@ -124,15 +124,15 @@ def _names(chosen: Chosen, spec: TaskSpec, words: Sequence[str], *, everything: 
     names = [pick_name([p.name for p in spec.processes], word, "process") for word in words]
     for name in names:
         if name not in possible:
-            raise NotFound(f"Process {name} can't be restarted: {_why_not(marks.get(name), chosen.view.task, name)}")
+            raise NotFound(f"Process {name} can't be restarted: {_why_not(doings.get(name), chosen.view.task, name)}")
     return list(dict.fromkeys(names))
 
 
-def _why_not(mark: Mark | None, task: TaskRecord, name: str) -> str:
+def _why_not(doing: Doing | None, task: TaskRecord, name: str) -> str:
     known = task.processes.get(name)
     if known is None or known.last is None:
         return "it has not been started yet"
-    return f"it is over ({known.last.state})" if mark in (Mark.DONE, Mark.FAILED) else f"it is {mark}"
+    return f"it is over ({known.last.state})" if doing in (Doing.DONE, Doing.FAILED) else f"it is {doing}"
 
 
 class Restarting:

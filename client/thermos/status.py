@@ -11,7 +11,7 @@ import click
 
 from client.context import search_roots, user_name
 from client.exits import echo_lines
-from client.render import date_time, duration, plural
+from client.render import date_time
 from client.thermos.options import inherited, output_option, search_options
 from client.thermos.suggest import task_ids
 from client.thermos.tasks import KnownTask, matcher, plan_of, read_tasks
@@ -20,6 +20,7 @@ from thermos.clock import Now, now
 from thermos.core.fold import ProcessRecord, Run, TaskRecord
 from thermos.core.records import Header
 from thermos.core.states import TaskState
+from thermos.core.words import duration, plural
 from thermos.errors import Exit
 from thermos.host.kernel import Kernel
 from thermos.monitor.detect import find_tasks
@@ -243,7 +244,7 @@ def task_json(known: KnownTask, at: Now) -> dict[str, Any]:
 
 
 def _row_json(row: Row) -> dict[str, Any]:
-    return {"process": row.process, "state": row.state, "doing": row.mark, "note": row.note, "final": row.final}
+    return {"process": row.process, "state": row.state, "doing": row.doing, "note": row.note, "final": row.final}
 
 
 def _last_json(task: TaskRecord, process: str) -> dict[str, Any]:

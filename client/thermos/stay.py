@@ -13,7 +13,6 @@ from msgspec import structs
 
 from client.exits import guard
 from client.output import Output
-from client.render import plural
 from client.thermos.displays import Display, JsonLines, Live, Plain
 from client.thermos.orders import Orders, decode_orders, save_orders
 from client.thermos.session import Ended, Session
@@ -22,6 +21,7 @@ from client.thermos.summary import EXIT_OF, render_summary, summary_json
 from client.thermos.view import View
 from thermos.clock import now
 from thermos.core.fold import Run, TaskRecord
+from thermos.core.words import plural
 from thermos.errors import Exit, HostError, NotOwner
 from thermos.host.kernel import Kernel
 from thermos.host.limits import raise_nofile

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from client.render import duration, plural
 from thermos.core.failures import Failure, failures
 from thermos.core.fold import ProcessRecord, Run, TaskRecord
 from thermos.core.states import ProcessState, TaskState
+from thermos.core.words import duration, plural
 from thermos.errors import Exit
 from thermos.model import TaskSpec
 from thermos.monitor.last_lines import log_path

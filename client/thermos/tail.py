@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from client.exits import complain
-from client.render import plural, some_of
 from client.thermos.chosen import Chosen, NotFound, choose_task, pick_name
 from client.thermos.options import search_options
 from client.thermos.suggest import process_names, task_ids
 from thermos.core.fold import Run, TaskRecord
+from thermos.core.words import plural, some_of
 from thermos.errors import ThermosError
 from thermos.host.kernel import Kernel
 from thermos.monitor.follow import Follower

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from client.exits import complain, echo_lines
-from client.render import clock_time, cores, duration, fit, pad, plural, size_words, width_of
+from client.render import clock_time, cores, fit, pad, size_words, width_of
 from client.terminal import Frame
 from client.thermos.chosen import found_tasks
 from client.thermos.meters import can_measure, usages_of
@@ -23,6 +23,7 @@ from client.thermos.suggest import task_ids
 from client.thermos.tasks import KnownTask, matcher, read_tasks
 from thermos.clock import Now, now
 from thermos.core.usage import Look, Usage, add
+from thermos.core.words import duration, plural
 from thermos.errors import Exit
 from thermos.host.kernel import Kernel
 from thermos.monitor.sample import take_look

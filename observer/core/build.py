@@ -10,7 +10,6 @@ from observer.core.timeline import history_of, timeline_of
 from observer.core.views import (
     ConfigView,
     Counts,
-    Doing,
     GraphView,
     IndexRow,
     Moment,
@@ -27,6 +26,7 @@ from observer.core.views import (
 )
 from observer.core.words import receipt_words, run_ending
 from thermos.clock import Now
+from thermos.core.doing import Doing
 from thermos.core.fold import ProcessRecord, Run, TaskRecord
 from thermos.core.states import ProcessState, TaskState
 from thermos.model import LoggerSpec, ProcessSpec, TaskSpec, encode_task

@@ -7,29 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from observer.core.views import Doing, GraphEdge, GraphView
-from observer.core.words import countdown, plural, run_ending, some_of
+from observer.core.views import GraphEdge, GraphView
 from thermos.clock import Now
+from thermos.core.doing import Doing, doing_of, note_of
 from thermos.core.fold import Run, TaskRecord
-from thermos.core.graph import TaskGraph, build_graph
+from thermos.core.graph import TaskGraph, build_graph, levels_of
 from thermos.core.lifecycle import Lifecycle
-from thermos.core.planner import Planner, Standing
-from thermos.core.states import ProcessState, TaskState
+from thermos.core.planner import Planner
 from thermos.model import ProcessSpec, TaskSpec
-
-
-def levels_of(graph: TaskGraph) -> dict[str, int]:
-    """How many processes come before each, on the longest way; linear. Members of a cycle stay at 0."""
-    levels = dict.fromkeys(graph.names, 0)
-    waits = dict(graph.waits)
-    free = [name for name in graph.names if not waits[name]]
-    for name in free:  # grows while it is walked
-        for after in graph.after[name]:
-            levels[after] = max(levels[after], levels[name] + 1)
-            waits[after] -= 1
-            if not waits[after]:
-                free.append(after)
-    return levels
 
 
 def predecessors(graph: TaskGraph) -> dict[str, list[str]]:
@@ -101,68 +86,14 @@ class Plan:
         return tuple(predecessors(graph).get(name, ())), tuple(graph.after.get(name, ()))
 
     def doing(self, process: ProcessSpec) -> Doing:
-        record = self.record.processes.get(process.name)
-        begun = record is not None and record.total > 0
-        open_end = self._may_still_run(process)
-        match self._planner(process).standing(process.name):
-            case Standing.FAILED:
-                return Doing.FAILED
-            case Standing.FINISHED:
-                return Doing.DONE
-            case Standing.RUNNING:
-                return Doing.RUNNING
-            case Standing.BLOCKED:
-                return Doing.BLOCKED if open_end else Doing.IDLE
-            case Standing.READY:
-                if open_end:
-                    return Doing.RETRY if begun else Doing.READY
-                return Doing.STOPPED if begun else Doing.IDLE
+        return doing_of(process, self._planner(process), self.record)
 
     def note(self, process: ProcessSpec, doing: Doing, run: Run | None) -> str:
         """Why it waits, or how it ended; "" when there is nothing to add."""
-        match doing:
-            case Doing.FAILED if run is not None:
-                return run_ending(run)
-            case Doing.DONE if run is not None:
-                return "" if run.state is ProcessState.SUCCESS else f"{run_ending(run)}, not needed"
-            case Doing.RUNNING if run is not None and run.state is not ProcessState.RUNNING:
-                return "starting"
-            case Doing.BLOCKED:
-                waits_for = self._planner(process).waits_for(process.name)
-                return f"waits for {some_of(waits_for)}" if waits_for else "runs at the end" if process.final else ""
-            case Doing.READY:
-                return "runs at the end" if process.final else self._ready_note(process)
-            case Doing.RETRY if run is not None:
-                return self._retry_note(process, run)
-            case Doing.IDLE:
-                return "not run"
-            case Doing.STOPPED if run is not None:
-                return _stopped_note(run)
-            case _:
-                return ""
+        return note_of(process, doing, run, self._planner(process), self.spec, self.record, self._now)
 
     def _planner(self, process: ProcessSpec) -> Planner:
         return self._life.final if process.final else self._life.regular
-
-    def _may_still_run(self, process: ProcessSpec) -> bool:
-        if process.final:
-            return not self.record.terminal
-        return self.record.state in (None, TaskState.ACTIVE)
-
-    def _ready_note(self, process: ProcessSpec) -> str:
-        limit = self.spec.max_concurrency
-        full = limit and len(self._planner(process).running) >= limit
-        return f"waits for one of {plural(limit, 'slot')}" if full else "about to start"
-
-    def _retry_note(self, process: ProcessSpec, run: Run) -> str:
-        left = 0.0 if run.restart else run.ended_mono + process.min_duration - self._now.mono
-        when = f" in {countdown(left)}" if left > 0 else f": {self._ready_note(process)}"
-        if run.restart or run.state is ProcessState.SUCCESS:
-            return f"again{when}"
-        record = self.record.processes[process.name]
-        limit = process.max_failures
-        counted = f" (failure {record.failures} of {limit})" if limit > 1 and record.failures else ""
-        return f"{run_ending(run)}; retry{when}{counted}"
 
 
 def _layers(names: Sequence[str], levels: dict[str, int]) -> tuple[tuple[str, ...], ...]:
@@ -170,9 +101,3 @@ def _layers(names: Sequence[str], levels: dict[str, int]) -> tuple[tuple[str, ..
     for name in names:
         layers[levels[name]].append(name)
     return tuple(tuple(layer) for layer in layers)
-
-
-def _stopped_note(run: Run) -> str:
-    if run.receipt is None:
-        return run_ending(run)
-    return "killed: it did not leave when asked to" if run.receipt.killed_count else "stopped"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from observer.core.source import sane
 from observer.core.views import Moment
-from observer.core.words import ending_words, signal_name
 from thermos.clock import Now
 from thermos.core.fold import TaskRecord, replay
 from thermos.core.records import (
@@ -27,6 +26,7 @@ from thermos.core.records import (
     Stopped,
     TaskStatus,
 )
+from thermos.core.words import ending_words, signal_name
 
 #: Ticks on the slider; longer histories are thinned evenly.
 MAX_STOPS = 500

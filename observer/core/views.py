@@ -14,18 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-class Doing(StrEnum):
-    """What a process is doing, in the order in which people want to know. Colours hang on this, never on text."""
-
-    FAILED = "failed"
-    RUNNING = "running"
-    RETRY = "retry"  # it will be started again
-    READY = "ready"
-    BLOCKED = "blocked"  # it waits for others
-    IDLE = "idle"  # it did not run and will not
-    STOPPED = "stopped"  # it ran until the task ended
-    DONE = "done"
+from thermos.core.doing import Doing
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,6 @@ class Played:
         return self.row(process, at)[1]
 
     def row(self, process: str, at: float = 14.0) -> tuple[str, str]:
-        """(mark, note)"""
+        """(doing, note)"""
         row = next(r for r in self.view.rows(self.task, Now(at, at)) if r.process == process)
-        return row.mark, row.note
+        return row.doing, row.note

@@ -29,7 +29,7 @@ def test_a_tree_of_processes_with_their_reasons() -> None:
     assert text(played) == [
         "t-1 ACTIVE  19 s  0 of 3 done, 1 running",
         "  ● a     RUNNING  run 0         8 s  pid 101",
-        "  ·   b   WAITING   blocked by a",
+        "  ·   b   WAITING   waits for a",
         "  ○ final WAITING   runs at the end",
     ]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from client.render import countdown, duration, fit, pad, plural, running_clock, some_of, width_of
-from thermos.words import ending_words, printable, setup_words, signal_name
+from client.render import fit, pad, running_clock, width_of
+from thermos.core.words import countdown, duration, ending_words, plural, signal_name, some_of
+from thermos.words import printable, setup_words
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from thermos.words import ending_words, printable, setup_words, signal_name
         (137, None, "exit code 137 (a command in it was killed by SIGKILL)"),
         (255, None, "exit code 255"),
         (None, 9, "killed by SIGKILL (signal 9)"),
-        (None, 35, "killed by signal 35 (signal 35)"),
+        (None, 35, "killed by signal 35"),
         (None, None, "end unknown"),
     ],
 )

@@ -4,38 +4,39 @@ from __future__ import annotations
 
 import pytest
 
-from client.thermos.view import Mark, graph_levels
+from client.thermos.view import graph_levels
 from tests.client.tasks import Played, spec
 from tests.thermos.core import samples
 from thermos.clock import Now
-from thermos.core.records import Exited, Stopped
+from thermos.core.doing import Doing
+from thermos.core.records import Exited, Restart, Stopped
 from thermos.core.states import TaskState
 from thermos.model import ProcessSpec, TaskSpec
 
 
 def test_a_blocked_process_says_by_whom() -> None:
     played = Played(spec("a", "b", "c", order=[["a", "c"], ["b", "c"]]))
-    assert played.row("c") == (Mark.BLOCKED, "blocked by a, b")
+    assert played.row("c") == (Doing.BLOCKED, "waits for a, b")
     played.play(*samples.whole_run("a"))
-    assert played.note("c") == "blocked by b"
+    assert played.note("c") == "waits for b"
     played.play(*samples.whole_run("b"))
-    assert played.row("c") == (Mark.READY, "about to start")
+    assert played.row("c") == (Doing.READY, "about to start")
 
 
 def test_a_process_under_way() -> None:
     played = Played(spec("p"), samples.starting())
-    assert played.row("p") == (Mark.RUNNING, "starting")
+    assert played.row("p") == (Doing.RUNNING, "starting")
     played.play(samples.forked(), samples.running())
     row = played.view.rows(played.task, Now(20.0, 20.0))[0]
-    assert (row.mark, row.state, row.run, row.pid, row.seconds, row.ticks) == (
-        Mark.RUNNING, "RUNNING", 0, 101, 8.0, True,
+    assert (row.doing, row.state, row.run, row.pid, row.seconds, row.ticks) == (
+        Doing.RUNNING, "RUNNING", 0, 101, 8.0, True,
     )  # fmt: skip
 
 
 def test_the_end_of_a_run_stops_its_clock() -> None:
     played = Played(spec("p"), *samples.whole_run())
     row = played.view.rows(played.task, Now(99.0, 99.0))[0]
-    assert (row.mark, row.state, row.pid, row.seconds, row.ticks) == (Mark.DONE, "SUCCESS", 0, 1.0, False)
+    assert (row.doing, row.state, row.pid, row.seconds, row.ticks) == (Doing.DONE, "SUCCESS", 0, 1.0, False)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_the_end_of_a_run_stops_its_clock() -> None:
 )
 def test_a_failed_process_says_how(record: Exited, note: str) -> None:
     played = Played(spec("p"), samples.starting(), samples.forked(), record)
-    assert played.row("p") == (Mark.FAILED, note)
+    assert played.row("p") == (Doing.FAILED, note)
 
 
 def test_a_retry_says_when_and_which_failure_it_was() -> None:
@@ -55,7 +56,7 @@ def test_a_retry_says_when_and_which_failure_it_was() -> None:
         name="t", processes=(ProcessSpec(name="p", cmdline="", max_failures=3, min_duration=5),), max_failures=1
     )
     played = Played(retrying, *samples.whole_run(code=2))  # ended at 13
-    assert played.row("p", at=15.5) == (Mark.RETRY, "exit code 2; retry in 3 s (failure 1 of 3)")
+    assert played.row("p", at=15.5) == (Doing.RETRY, "exit code 2; retry in 3 s (failure 1 of 3)")
 
 
 def test_killed_and_lost_runs_are_repeated_without_being_counted() -> None:
@@ -66,24 +67,31 @@ def test_killed_and_lost_runs_are_repeated_without_being_counted() -> None:
 
 
 def test_a_daemon_starts_again() -> None:
-    assert Played(spec("daemon"), *samples.whole_run("daemon")).row("daemon", at=14) == (Mark.RETRY, "again in 4 s")
+    assert Played(spec("daemon"), *samples.whole_run("daemon")).row("daemon", at=14) == (Doing.RETRY, "again in 4 s")
+
+
+def test_what_was_asked_to_restart_waits_for_nothing() -> None:
+    asked = Restart(at=12.5, mono=12.5, process="p", run=0)
+    begun = [samples.starting(), samples.forked(), samples.running()]
+    played = Played(spec("p"), *begun, asked, samples.exited(code=None, signal=15))
+    assert played.row("p", at=13.5) == (Doing.RETRY, "again: about to start")
 
 
 def test_an_ephemeral_failure_is_not_needed() -> None:
     played = Played(spec("ephemeral", "p"), *samples.whole_run("ephemeral", code=1))
-    assert played.row("ephemeral") == (Mark.DONE, "exit code 1, not needed")
+    assert played.row("ephemeral") == (Doing.DONE, "exit code 1, not needed")
 
 
 def test_waiting_for_a_slot_is_said() -> None:
     played = Played(spec("a", "b", max_concurrency=1), samples.starting("a"))
     played.life.regular.update(played.task.processes["a"])
-    assert played.row("b") == (Mark.READY, "waits for one of 1 slot")
+    assert played.row("b") == (Doing.READY, "waits for one of 1 slot")
 
 
 def test_final_processes_wait_for_the_end() -> None:
     played = Played(spec("p", "final_1", "final_2", order=[["final_1", "final_2"]]))
     assert played.note("final_1") == "runs at the end"
-    assert played.note("final_2") == "blocked by final_1"
+    assert played.note("final_2") == "waits for final_1"
 
 
 def test_what_never_ran_and_what_was_stopped() -> None:
@@ -91,8 +99,8 @@ def test_what_never_ran_and_what_was_stopped() -> None:
     end = Exited(at=13.0, mono=13.0, process="a", run=0, seq=3, code=None, signal=15)
     played = Played(spec("a", "b", order=[["a", "b"]]), samples.starting("a"), samples.forked("a"))
     played.play(samples.status(TaskState.CLEANING, at=12.0, stop_deadline=30.0, deadline=30.0), stop, end)
-    assert played.row("a") == (Mark.STOPPED, "stopped")
-    assert played.row("b") == (Mark.IDLE, "not run")
+    assert played.row("a") == (Doing.STOPPED, "stopped")
+    assert played.row("b") == (Doing.IDLE, "not run")
 
 
 def test_the_headline_counts_and_says_what_is_waited_for() -> None:

@@ -113,3 +113,17 @@ def find_cycle(graph: TaskGraph) -> list[str]:
         seen[path[-1]] = len(path) - 1
         path.append(before[path[-1]])
     return path[seen[path[-1]] :][::-1]
+
+
+def levels_of(graph: TaskGraph) -> dict[str, int]:
+    """How many processes come before each, on the longest way; linear. Members of a cycle stay at 0."""
+    levels = dict.fromkeys(graph.names, 0)
+    waits = dict(graph.waits)
+    free = [name for name in graph.names if not waits[name]]
+    for name in free:  # grows while it is walked
+        for after in graph.after[name]:
+            levels[after] = max(levels[after], levels[name] + 1)
+            waits[after] -= 1
+            if not waits[after]:
+                free.append(after)
+    return levels

@@ -25,8 +25,9 @@ from client.aurora.core.updates import (
     Wait,
     batches_of,
 )
-from client.render import clock_time, plural, running_clock
+from client.render import clock_time, running_clock
 from client.terminal import Segment, StyledLine
+from thermos.core.words import plural
 
 _SIGNS: Mapping[Stand, Segment] = {
     Stand.WAITING: ("·", "dim"),

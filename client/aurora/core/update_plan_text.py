@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from client.aurora.core.answers import Amount, Answer, Count, JobDiff
-from client.render import duration, plural
+from thermos.core.words import duration, plural
 
 
 class Kinds(Answer, frozen=True):

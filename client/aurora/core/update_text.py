@@ -12,7 +12,8 @@ from client.aurora.core.answers import one_line
 from client.aurora.core.update_lines import wait_text
 from client.aurora.core.updates import Update
 from client.job_keys import instance_ranges
-from client.render import long_time, plural, utc_time
+from client.render import long_time, utc_time
+from thermos.core.words import plural
 
 _COLUMNS = (
     ("JOB", 47), ("UPDATE ID", 36), ("STATUS", 15), ("CREATED BY", 11), ("STARTED", 19), ("LAST MODIFIED", 19),

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from client.aurora.core.answers import Why, WhyHost, one_line
-from client.render import countdown, duration, pad, plural, width_of
+from client.render import pad, width_of
+from thermos.core.words import countdown, duration, plural
 
 _HEAD = ("HOST", "FITS", "REASONS", "CHANGE")
 #: Columns that are padded so far; longer texts push the rest of their line aside.

@@ -10,8 +10,8 @@ from observer.core.build import count_doings, port_url, process_view, row_of, ta
 from observer.core.series import Series
 from observer.core.source import Measured, Source, is_coherent, sane, task_key
 from observer.core.travel import moment_of, position_at, record_words, view_at
-from observer.core.views import Doing, TaskView, UsageNow
-from observer.core.words import ending_words, receipt_words, signal_name
+from observer.core.views import TaskView, UsageNow
+from observer.core.words import receipt_words
 from tests.thermos.core.samples import (
     exited,
     forked,
@@ -27,9 +27,11 @@ from tests.thermos.core.samples import (
     whole_run,
 )
 from thermos.clock import Now
+from thermos.core.doing import Doing
 from thermos.core.fold import KEEP_RUNS, TaskRecord, replay
 from thermos.core.records import AnyRecord
 from thermos.core.states import TaskState
+from thermos.core.words import ending_words, signal_name
 from thermos.model import ProcessSpec, TaskSpec
 
 

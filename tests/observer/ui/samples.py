@@ -13,7 +13,6 @@ from observer.core.views import (
     Counts,
     DirectoryView,
     DiskView,
-    Doing,
     Entry,
     ErrorView,
     ExecutorView,
@@ -46,6 +45,7 @@ from observer.core.views import (
     UsagePoint,
 )
 from observer.pages import PageView
+from thermos.core.doing import Doing
 
 NOW = 1_790_000_000.0
 MIB, GIB = 2**20, 2**30

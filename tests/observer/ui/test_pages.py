@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from observer.core.views import Chunk, Counts, Doing, GraphView, Kind, Moment, ProcessRow, TaskView
+from observer.core.views import Chunk, Counts, GraphView, Kind, Moment, ProcessRow, TaskView
 from observer.pages import FRAGMENTS, TEMPLATES
 from observer.ui import links, logs, pictures, render
 from tests.observer.ui.samples import NOW, every_page, index_view, log_view, task_view
+from thermos.core.doing import Doing
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 PAGES = sorted(every_page())
