@@ -127,9 +127,9 @@ async def test_jobs_that_end_and_one_that_finds_no_host(mesos: Target, tmp_path:
 
         big = "rz1/www/test/big"
         await desk.well("job", "create", "--bind", "profile.cpu=999", big, "web.aurora")
-        why = json.loads(await desk.well("job", "why", "-o", "json", f"{big}/0"))
-        assert why["status"] == "PENDING"
-        assert set(why["byReason"]) <= {"Insufficient: CPU"}
+        async with asyncio.timeout(60):  # what ended gives its offer back in a moment
+            while await _reasons(desk, f"{big}/0") != {"Insufficient: CPU"}:
+                await asyncio.sleep(0.2)
         assert "Job killall succeeded" in await desk.well("job", "killall", big)
         done = await desk.aurora("job", "why", f"{big}/0")
         assert (done.code, done.err) == (6, "aurora: There is no active task of www/test/big/0\n")
@@ -187,6 +187,13 @@ async def _until_running(child: asyncio.subprocess.Process, *keys: str, times: i
         line = (await asyncio.wait_for(child.stdout.readline(), PATIENCE_S)).decode()
         assert line, "it ended before"
         left = _without(left, next((key for key in left if f" {key} RUNNING" in line), None))
+
+
+async def _reasons(desk: Desk, instance: str) -> set[str]:
+    """Why it waits."""
+    why = json.loads(await desk.well("job", "why", "-o", "json", instance))
+    assert why["status"] == "PENDING"
+    return set(why["byReason"])
 
 
 def _without(keys: list[str], key: str | None) -> list[str]:
