@@ -92,7 +92,7 @@ def _amount(text: str) -> tuple[float, str]:
     return (float(found[1]), found[2]) if found else (0.0, "")
 
 
-class Value(click.ParamType):  # type: ignore[type-arg]
+class Value(click.ParamType[Any]):
     """A type of click around one of the functions above."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

@@ -35,7 +35,6 @@ from client.aurora.local_plan import (
 )
 from client.aurora.local_ports import check_ports, choose_ports, parse_port, remark_on_task_ports
 from client.aurora.local_task import is_minded, look_at_task
-from client.click_types import ParamType
 from client.clusters import cluster_files
 from client.context import default_root, given_path, user_name
 from client.exits import complain, echo_lines
@@ -62,7 +61,7 @@ Exit codes: 0 it is up (also if it was), 4 it can't be started (all was taken ba
 """
 
 
-class Parsed(ParamType):
+class Parsed(click.ParamType[Any]):
     """A value that one of our own parsers reads; its UserError is the message."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

@@ -18,7 +18,6 @@ from client.aurora import dispatch
 from client.aurora.context import Context
 from client.aurora.exits import Exit
 from client.aurora.suggest import keys
-from client.click_types import ParamType
 from client.job_keys import FORM, parse_chosen, parse_job_key, parse_one_instance, parse_partial
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,7 +34,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-class Parsed(ParamType):
+class Parsed(click.ParamType[Any]):
     """A value that one of our own parsers reads; its UserError is the message."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

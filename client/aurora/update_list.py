@@ -11,7 +11,6 @@ from client.aurora.context import Context
 from client.aurora.core.update_text import list_entry, list_lines
 from client.aurora.core.updates import ACTIVE, ENDED, STATUS_GROUPS, parse_update
 from client.aurora.options import partial_key_argument, verb_options
-from client.click_types import Choice
 from client.job_keys import PartialKey
 
 EPILOG = """
@@ -28,7 +27,7 @@ The last changed come first; times are UTC.
 """
 
 
-class StatusWord(Choice):
+class StatusWord(click.Choice[str]):
     """In small or in capital letters, where that is not two words: `failed` and `FAILED`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
