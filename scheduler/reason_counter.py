@@ -90,4 +90,4 @@ class ReasonCounter:
             kind = group_of(vetoes)
             if kind is not None:
                 self._stats.veto_groups[kind.value] += hosts
-        self._refusals.counted(count.group, count.tally, now)
+        self._refusals.counted(count.group, count.tally, len(count.offers), now)

@@ -21,16 +21,23 @@ from scheduler.core.explain import Explanation, Tally
 
 @dataclass(frozen=True, slots=True)
 class RefusalRules:
-    """`fresh_s`: reasons are not counted anew before they are as old as that."""
+    """Reasons are not counted anew before they are `fresh_s` old; sooner where few hosts had to be asked, as
+    `per_host_s` says, but not before `least_s`."""
 
     most_groups: int = 10_000
     most_reasons: int = 50
     fresh_s: float = 60.0
+    per_host_s: float = 0.006
+    least_s: float = 1.0
+
+    def fresh_for(self, hosts: int) -> float:
+        """Seconds."""
+        return min(self.fresh_s, max(self.least_s, hosts * self.per_host_s))
 
 
 @dataclass(slots=True)
 class Standing:
-    """Of one group. `counted_at` None: its reasons were not counted yet."""
+    """Of one group. `fresh_until` None: its reasons were not counted yet."""
 
     since: float
     last: float
@@ -38,7 +45,7 @@ class Standing:
     tasks: int = 0
     reason: str = ""
     hosts_by_reason: Mapping[str, int] | None = None
-    counted_at: float | None = None
+    fresh_until: float | None = None
 
 
 class RefusalBook:
@@ -62,8 +69,7 @@ class RefusalBook:
         standing.attempts += 1
         self._standings[group] = standing
         if group not in self._due:
-            counted = standing.counted_at
-            self._due.set(group, now if counted is None else max(now, counted + self._rules.fresh_s))
+            self._due.set(group, now if standing.fresh_until is None else max(now, standing.fresh_until))
         while len(self._standings) > self._rules.most_groups:
             self.forget(next(iter(self._standings)))
 
@@ -80,13 +86,14 @@ class RefusalBook:
         """When there is a group whose reasons should be counted."""
         return self._due.next_wake()
 
-    def counted(self, group: bytes, found: Explanation | Tally, now: float) -> None:
+    def counted(self, group: bytes, found: Explanation | Tally, hosts: int, now: float) -> None:
+        """`hosts`: so many were asked."""
         standing = self._standings.get(group)
         if standing is None:
             return
-        standing.counted_at = now
+        standing.fresh_until = now + self._rules.fresh_for(hosts)
         if group in self._due:  # it failed while it was counted
-            self._due.set(group, now + self._rules.fresh_s)
+            self._due.set(group, standing.fresh_until)
         standing.reason = found.pending_reason
         standing.hosts_by_reason = dict(islice(found.by_reason.items(), self._rules.most_reasons))
 

@@ -98,7 +98,7 @@ def pending_reason(context: Context, task_id: str) -> str:
     standing = context.engine.waiting(task_id)
     if standing is None:
         return NOT_TRIED
-    if standing.counted_at is None:
+    if standing.fresh_until is None:
         return NOT_COUNTED
     return standing.reason or HAS_ROOM
 

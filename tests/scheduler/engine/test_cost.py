@@ -26,7 +26,7 @@ CONFIG = service(limit("rack", 100_000))
 
 def settled(size: int) -> World:
     """A job of that many running tasks, each on a host of its own with an offer; one more task waits in vain."""
-    made = world(agents=0, refusals=RefusalRules(fresh_s=1e9))  # counting reasons is a walk, in slices
+    made = world(agents=0, refusals=RefusalRules(fresh_s=1e9, least_s=1e9))  # counting reasons is a walk, in slices
     made.faults.drop_calls = 1.0  # the model knows nothing of these
     hosts = [offer(number, rack=f"r{number % 10}") for number in range(size)]
     made.act(lambda turn: made.engine.offers(turn, hosts))
