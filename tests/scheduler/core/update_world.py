@@ -15,7 +15,7 @@ from random import Random
 
 from msgspec import structs
 
-from scheduler.core.model import AssignedTask, ScheduledTask, SlaPolicy, TaskConfig, TaskEvent
+from scheduler.core.model import AssignedTask, CountSlaPolicy, ScheduledTask, SlaPolicy, TaskConfig, TaskEvent
 from scheduler.core.reschedule import replacement
 from scheduler.core.states import ScheduleStatus
 from scheduler.core.transitions import Effect, Facts, transition
@@ -43,6 +43,7 @@ from scheduler.core.update_progress import Progress, progress_of
 from scheduler.core.update_pulse import pulse_after_restart
 from scheduler.core.update_states import Wish
 from scheduler.core.update_strategy import strategy_of
+from scheduler.core.update_watch import WaitKind
 from tests.scheduler.core.making import JOB, config
 
 S, U, A = ScheduleStatus, JobUpdateStatus, JobUpdateAction
@@ -420,3 +421,22 @@ def uneven(chance: Random, most_ms: int = 3000) -> Habits:
         stop_ms=lambda: chance.randrange(most_ms),
         throttle_ms=lambda: 1 + chance.randrange(most_ms),
     )
+
+
+WATCH = JobUpdateSettings(min_wait_in_instance_running_ms=5000)
+POLICY = SlaPolicy(count_sla_policy=CountSlaPolicy(count=1, duration_secs=60))
+PULSED = structs.replace(WATCH, block_if_no_pulses_after_ms=60_000)
+
+
+def job_of(size: int, lives: dict[int, int] | None = None) -> JobWorld:
+    """`lives`: new tasks of these instances fail after so long."""
+
+    def life(task: ScheduledTask) -> int | None:
+        return (lives or {}).get(task.assigned_task.instance_id) if task.config == NEW else None
+
+    return world_of(dict.fromkeys(range(size), OLD), Habits(lives=life))
+
+
+def kinds(decision: UpdateDecision) -> list[tuple[int | None, WaitKind]]:
+    """Of what is waited for, with the instance."""
+    return [(each.instance, each.what) for each in decision.waits_for]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import os
+import select
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,10 +34,6 @@ def logs(rig: Rig) -> set[int]:
     return {int(path.name) for path in (rig.sandbox / ".logs" / "p").iterdir()}
 
 
-def counted(rig: Rig) -> int:
-    return len((rig.sandbox / "n").read_text().splitlines())
-
-
 def counting(line: str, **more: int) -> ProcessSpec:
     """A process that knows which run it is by counting; the rig's own marks would need every run on record."""
     return ProcessSpec(name="p", cmdline=f"echo >> n; n=$(wc -l < n); {line}", daemon=True, min_duration=0, **more)
@@ -52,11 +49,13 @@ def test_directories_of_forgotten_runs_are_removed(make_rig: Callable[..., Rig])
 
 
 def test_an_owner_that_takes_over_makes_up_for_what_was_missed(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig(counting("[ $n = 105 ] && sleep 1000; [ $n != 110 ]"))
+    rig = make_rig(counting("[ $n = 105 ] && { echo > up; sleep 1000; }; [ $n != 110 ]"))
+    os.mkfifo(rig.sandbox / "up")
+    up = os.open(rig.sandbox / "up", os.O_RDWR)
     runner = rig.own()
     rig.drive(runner, lambda: runner.task.processes["p"].total == 105 and rig.is_running(runner, "p"))
-    while counted(rig) < 105:  # a shell that runs may not have counted yet
-        time.sleep(0.001)
+    assert select.select([up], (), (), 60)[0], "a shell that runs has not counted"
+    os.close(up)
     runner.close()
     rig.kill_coordinators()
     for number in (1, 2):
